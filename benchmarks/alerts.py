@@ -18,7 +18,7 @@ from pipeline.monitor.inputs import psi as windows
 from pipeline.monitor.monitored_model import Champion, load_champion, refit
 from pipeline.monitor.performance.quality import expected_loss
 from pipeline.monitor.performance.refit_gain import training_rows_before
-from pipeline.monitor.predictions import RISK, days_of, events, served_predictions
+from pipeline.monitor.predictions import RISK, days_of, events_of_window, served_predictions
 from pipeline.shared.config.evaluate import EvaluateConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.monitor import MonitorConfig
@@ -85,7 +85,7 @@ class Year:
     def __init__(self, champion: Champion):
         """Fits all of the fresh models, which takes minutes."""
         self.champion, self.config = champion, load(MonitorConfig)
-        self.frame = events(Window(first="2013-04-01", last="2013-12-31"))
+        self.frame = events_of_window(Window(first="2013-04-01", last="2013-12-31"))
         self.rows = served_predictions(self.frame, champion.scorer, None)
         self.day = pd.to_datetime(days_of(self.frame["name"]))
         self.late = self.frame[LABEL].to_numpy()

@@ -22,7 +22,7 @@ from pipeline.__main__ import run_command
 from pipeline.features.definitions import NUMERIC
 from pipeline.monitor.inputs import drift
 from pipeline.monitor.monitored_model import load_champion
-from pipeline.monitor.predictions import RISK, events, served_predictions
+from pipeline.monitor.predictions import RISK, events_of_window, served_predictions
 from pipeline.shared.config.ingest import IngestConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.monitor import MonitorConfig
@@ -80,11 +80,11 @@ def drifted(window: Window) -> tuple[Work, Work, dict[str, int]]:
     champion = load_champion()
     config = load(MonitorConfig).model_copy(update={"html": "none"})
     reference = served_predictions(champion.reference, champion.scorer, None)
-    rows = served_predictions(events(window), champion.scorer, None)
+    rows = served_predictions(events_of_window(window), champion.scorer, None)
     seen = [*NUMERIC, *drift.CATEGORIES, RISK]
 
     def ours() -> drift.Drift:
-        return drift.compare(reference, rows, window.first, config)
+        return drift.measure_drift(reference, rows, window.first, config)
 
     def bare() -> object:
         return Report([DataDriftPreset()]).run(rows[seen], reference[seen]).dict()

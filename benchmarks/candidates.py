@@ -15,7 +15,7 @@ import pandas as pd
 from benchmarks.policies import DAY, Fits
 from benchmarks.study import Watch, kept
 from pipeline.__main__ import run_command
-from pipeline.evaluate.gate import compare
+from pipeline.evaluate.gate import compare_models
 from pipeline.evaluate.refresh import stays_near
 from pipeline.features import windows
 from pipeline.features.definitions import LABEL, ROLLING, matrix
@@ -135,7 +135,7 @@ class Case:
         frame = self.fits.frame[self.fits.served][chosen].reset_index(drop=True)
         found: dict[str, Any] = {}
         for name, risk in self.incumbents.items():
-            checks = compare(
+            checks = compare_models(
                 frame,
                 candidate[chosen],
                 {"champion": risk[chosen]},

@@ -33,8 +33,8 @@ FIRST_HALF, SECOND_HALF = range(1, 7), range(7, 13)
 def measures(table: str, rows: pd.DataFrame, known: OtherMonths | None) -> dict[str, pd.Series]:
     """Every measure of consistency on a month."""
     if table == "weather":
-        return weather_consistency.measures(rows)
-    return flight_consistency.measures(rows, known)
+        return weather_consistency.weather_measures(rows)
+    return flight_consistency.flight_measures(rows, known)
 
 
 def broken(

@@ -24,10 +24,10 @@ from pipeline.records import rollout_ledger
 from pipeline.records.rollout_ledger import Entry
 from pipeline.retrain import journal, training_windows
 from pipeline.retrain.decisions import recorded_checks
-from pipeline.retrain.journal import Event
+from pipeline.retrain.journal import JournalEvent
 from pipeline.retrain.loop import YEAR
 from pipeline.retrain.policy import differing_decisions
-from pipeline.retrain.replayed_predictions import Year
+from pipeline.retrain.replayed_predictions import ReplayedYear
 from pipeline.shared import dvc_lock
 from pipeline.shared.config.evaluate import EvaluateConfig
 from pipeline.shared.config.loading import load
@@ -70,7 +70,9 @@ def _begin(folder: Path) -> None:
     run_checked(folder, "register")
 
 
-def of_attempts(events: list[Event], year: Year, known: list[Entry]) -> list[dict[str, Any]]:
+def of_attempts(
+    events: list[JournalEvent], year: ReplayedYear, known: list[Entry]
+) -> list[dict[str, Any]]:
     """Every attempt: what called for it, what the gate found, how it ended, what came after."""
     found = []
     for event in events:
@@ -93,7 +95,7 @@ def of_attempts(events: list[Event], year: Year, known: list[Entry]) -> list[dic
     return found
 
 
-def after(year: Year, known: list[Entry], promoted: str) -> dict[str, float]:
+def after(year: ReplayedYear, known: list[Entry], promoted: str) -> dict[str, float]:
     """What a promotion changed over the next four weeks, against the champion before it."""
     move = next(e.move for e in known if f"{e.move.at:%Y-%m-%dT%H:%MZ}" == promoted)
     assert move.challenger is not None
@@ -119,7 +121,7 @@ def main() -> int:
     events = journal.events(folder / journal.JOURNAL)
     known = rollout_ledger.entries(folder / rollout_ledger.LEDGER)
     with contextlib.chdir(folder):
-        year = Year.of(YEAR)
+        year = ReplayedYear.of(YEAR)
         rows = year.predictions(known, year.between(BEGINS, YEAR.last))
         tries = of_attempts(events, year, known)
         first = known[0].move.champion
@@ -149,7 +151,7 @@ def main() -> int:
     return 0
 
 
-def is_alert(event: Event) -> bool:
+def is_alert(event: JournalEvent) -> bool:
     """Whether the outcome alerted on a day."""
     return event.kind == "day" and event.told["outcome"] == "alert"
 

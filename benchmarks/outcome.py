@@ -26,7 +26,7 @@ from pipeline.flights.slices import slices
 from pipeline.monitor.performance import delayed_labels
 from pipeline.monitor.performance.daily import due_at
 from pipeline.monitor.performance.label_checks import label_agreement
-from pipeline.monitor.performance.performance import Rules, measure_performance
+from pipeline.monitor.performance.performance import PerformanceRules, measure_performance
 from pipeline.monitor.performance.quality import Figures, auc_interval
 from pipeline.records.arrivals import read_until
 from pipeline.registry.model import load as load_model
@@ -76,7 +76,7 @@ def _as_recorded(of: Figures) -> dict[str, Any]:
     return {"flights": told.pop("rows"), **told}
 
 
-def by_month(rows: pd.DataFrame, rules: Rules) -> dict[str, Any]:
+def by_month(rows: pd.DataFrame, rules: PerformanceRules) -> dict[str, Any]:
     """Each month as it is judged when its last day's labels are due."""
     told, found = delayed_labels.daily(rows), {}
     for month in MONTHS:
@@ -95,7 +95,7 @@ def by_month(rows: pd.DataFrame, rules: Rules) -> dict[str, Any]:
     return found
 
 
-def unfinished(rows: pd.DataFrame, pending: Pending, rules: Rules) -> dict[str, Any]:
+def unfinished(rows: pd.DataFrame, pending: Pending, rules: PerformanceRules) -> dict[str, Any]:
     """How far the late share told at an hour of an unfinished day is from that of its flights."""
     sides = {
         "naive_of_due": ("naive", "truth_due"),
@@ -130,7 +130,7 @@ def _at(day: pd.Series, hour: int) -> pd.Series:
     return local.dt.tz_localize(windows.ZONE, ambiguous=False).dt.tz_convert("UTC")
 
 
-def proxies(past: pd.DataFrame, rows: pd.DataFrame, rules: Rules) -> dict[str, Any]:
+def proxies(past: pd.DataFrame, rows: pd.DataFrame, rules: PerformanceRules) -> dict[str, Any]:
     """Each proxy against the labels, over the days; where each stands when a day's flags do."""
     day, risk = pd.factorize(rows["day"], sort=True)[0], rows["risk"].to_numpy()
     late, flag = rows[LABEL].to_numpy(dtype="float64"), rows[PROXY].to_numpy()
@@ -202,7 +202,7 @@ def _leads(rows: pd.DataFrame) -> dict[str, dict[str, float]]:
     }
 
 
-def agreements(rows: pd.DataFrame, rules: Rules) -> dict[str, Any]:
+def agreements(rows: pd.DataFrame, rules: PerformanceRules) -> dict[str, Any]:
     """Labels against flags by carrier and week of the year: clean, and what poisons are caught."""
     rule, rng = rules.outcome, np.random.default_rng(0)
     frame = rows.assign(flight=rows["name"])
@@ -253,7 +253,7 @@ def folding(rows: pd.DataFrame) -> dict[str, float]:
     return {"events": len(events), "flights": flights, "seconds": round(min(took), 2)}
 
 
-def whole(rows: pd.DataFrame, rules: Rules) -> dict[str, Any]:
+def whole(rows: pd.DataFrame, rules: PerformanceRules) -> dict[str, Any]:
     """ROC AUC of all nine months with its interval, and how many critical slices there are."""
     late, day = rows[LABEL].to_numpy(), pd.factorize(rows["day"])[0]
     found = auc_interval(late, rows["risk"].to_numpy(), day, rules.bootstrap)
@@ -273,7 +273,7 @@ def _round(value: float) -> float:
 def main() -> int:
     """Measure, print, and write benchmarks/outcome.json."""
     print("outcomes: the champion from April to December, as its labels arrive", flush=True)
-    watch, rules, window = Watch(), Rules.of_configs(), load(TrainConfig).window
+    watch, rules, window = Watch(), PerformanceRules.of_configs(), load(TrainConfig).window
     rows = year()
     end = pd.Timestamp(FIRST, tz="UTC")
     learned = rows["day"].between(*(pd.Timestamp(d, tz="UTC") for d in (window.first, window.last)))

@@ -19,7 +19,7 @@ from exercises.scratch import ROOT
 from pipeline.__main__ import run_command
 from pipeline.features.definitions import FEATURES, LABEL, matrix
 from pipeline.models.trees import boosting, limit_threads
-from pipeline.monitor.predictions import days_of, events
+from pipeline.monitor.predictions import days_of, events_of_window
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.sections import Window
 from pipeline.shared.config.train import TrainConfig
@@ -51,7 +51,7 @@ class Fits:
     @classmethod
     def of(cls) -> "Fits":
         """The flights of the published year, with the recipe of the configs."""
-        frame, config = events(YEAR), load(TrainConfig)
+        frame, config = events_of_window(YEAR), load(TrainConfig)
         names = [name for name in FEATURES if name not in config.drop_features]
         return cls(frame, days_of(frame["name"]), config, names)
 

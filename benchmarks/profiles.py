@@ -29,12 +29,12 @@ from benchmarks.study import Watch, kept
 from exercises.scratch import ROOT, scratch
 from pipeline.__main__ import STAGES as OF_PIPELINE
 from pipeline.__main__ import run_command
-from pipeline.records.command_runs import RUNS, CommandRun, read
+from pipeline.records.command_runs import RUNS, CommandRun, read_runs
 from pipeline.registry.release_loader import export
 from pipeline.serve import handler
 from pipeline.serve.server import serve
 from pipeline.shared import dvc
-from simulation.up_to_date import REPLAY
+from simulation.up_to_date import REPLAY_FOLDER
 from tests.suite import FOLDER
 
 STAGES = ("ingest", "validate", "features", "train", "evaluate", "register", "monitor")
@@ -118,7 +118,10 @@ def _story(folder: Path, watch: Watch) -> dict[str, Any]:
     dvc.run(folder, "commit", "--force", "--quiet")  # the stages ran without it till now
     seconds = _run(folder, "-m", "simulation", "replay")
     watch.said(f"story: {seconds} s")
-    return {"seconds": seconds, "share": by_command(read(folder / REPLAY / RUNS), seconds)}
+    return {
+        "seconds": seconds,
+        "share": by_command(read_runs(folder / REPLAY_FOLDER / RUNS), seconds),
+    }
 
 
 def by_command(runs: Iterable[CommandRun], whole: float) -> dict[str, float]:

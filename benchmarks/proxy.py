@@ -26,7 +26,7 @@ from pipeline.rollout.traffic.servers import PROJECT
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.serve import ServeConfig
-from simulation.traffic import Traffic, advance
+from simulation.traffic import ReplayedTraffic, advance
 from simulation.users import Users
 from simulation.year import Year
 
@@ -45,7 +45,7 @@ def say(what: str) -> None:
 def prepared(flights: Any) -> None:
     """Let time pass in the store of the rollout until about noon."""
     config, seen = load(FeaturesConfig), 0
-    assert isinstance(flights, Traffic)
+    assert isinstance(flights, ReplayedTraffic)
     with open_store(config, load(ServeConfig), project=PROJECT) as store:
         for places in advance(flights, store, config.grid_minutes):
             seen += len(places)

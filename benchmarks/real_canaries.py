@@ -27,10 +27,10 @@ from pipeline.features import windows
 from pipeline.records import rollout_ledger
 from pipeline.records.arrivals import YEAR_ENDS, read_until
 from pipeline.retrain.loop import YEAR
-from pipeline.retrain.replayed_predictions import Year
+from pipeline.retrain.replayed_predictions import ReplayedYear
 from pipeline.rollout.analysis.decision import Decision, plan_hash
-from pipeline.rollout.analysis.guardrails import ARMS
-from pipeline.rollout.canary import canary
+from pipeline.rollout.analysis.guardrails import COMPARED_ARMS
+from pipeline.rollout.canary import run_canary
 from pipeline.rollout.traffic.resources import LABELS
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
@@ -79,7 +79,7 @@ def ready() -> tuple[Path, simulated.Year]:
         shutil.copytree((folder / rollout_ledger.LEDGER).parent, folder / _FIRST)
     with contextlib.chdir(folder):
         views = windows.views(*read_until(YEAR_ENDS), load(FeaturesConfig))
-        return folder, simulated.Year(Year.of(YEAR).frame, views)
+        return folder, simulated.Year(ReplayedYear.of(YEAR).frame, views)
 
 
 def one(loops: int, source: simulated.Year, bad: str = "") -> Record:
@@ -91,7 +91,7 @@ def one(loops: int, source: simulated.Year, bad: str = "") -> Record:
     why = ""
     with busy(loops):
         try:
-            canary(source, injection(bad))
+            run_canary(source, injection(bad))
         except (RolledBack, NotPromoted) as error:
             why = str(error)
     return {
@@ -136,9 +136,11 @@ def stalls() -> list[list[float]]:
     decision = Decision.model_validate(move.decision)
     assert decision.start is not None, "a canary records what it started with"
     rows = read_parquet(ROLLOUT / move.rollout / next(iter(move.evidence)), "canary")
-    found = rows[rows["arm"].isin(ARMS) & ~(rows["seconds"] <= decision.start.slow_seconds)]
+    found = rows[
+        rows["arm"].isin(COMPARED_ARMS) & ~(rows["seconds"] <= decision.start.slow_seconds)
+    ]
     began = 1000 * (found["at"] - rows["at"].min())
-    columns = (began.round(), (1000 * found["seconds"]).round(), found["arm"] == ARMS[0])
+    columns = (began.round(), (1000 * found["seconds"]).round(), found["arm"] == COMPARED_ARMS[0])
     return [[int(x) for x in row] for row in sorted(zip(*columns, strict=True))]
 
 

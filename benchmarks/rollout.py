@@ -19,7 +19,7 @@ from benchmarks.traffic import START, Flights, World, canary
 from pipeline.__main__ import run_command
 from pipeline.features.definitions import FEATURES, matrix
 from pipeline.flights.features import WEATHER
-from pipeline.rollout.analysis.canary import decide
+from pipeline.rollout.analysis.canary import decide_canary
 from pipeline.rollout.analysis.decision import Decision, Position
 from pipeline.serve.skew import Raw as Tables
 from pipeline.serve.skew import mistakes
@@ -141,7 +141,7 @@ def judged(plan: RolloutConfig, observed: pd.DataFrame, same_model: bool = True)
     days = float(observed["day"].iloc[-1] + 1)
     last = len(plan.canary.steps) - 1
     at = Position(step=last, days=days, days_at_step=plan.canary.steps[last].days)
-    return decide(plan, START.model_copy(update={"same_model": same_model}), observed, at)
+    return decide_canary(plan, START.model_copy(update={"same_model": same_model}), observed, at)
 
 
 def alarm(decision: Decision, most: int = 10**9) -> int | None:

@@ -30,7 +30,7 @@ from benchmarks.model_servers import launch
 from benchmarks.study import Raw, Watch, kept, published
 from pipeline.__main__ import run_command
 from pipeline.features.definitions import KNOWN_AT, NUMERIC, REQUEST
-from pipeline.features.on_demand import derive
+from pipeline.features.on_demand import derive_features
 from pipeline.features.point_in_time import with_features
 from pipeline.features.windows import NEVER, minutes
 from pipeline.shared.errors import EnvironmentUnfit, PipelineError, SkewFound, UsageError
@@ -115,7 +115,7 @@ def features(raw: Raw, task: Task) -> pd.DataFrame:
         joined |= {name: rows[name].to_numpy() for name in values}
     request = {name: raw.asked[name].to_numpy() for name in REQUEST}
     at = minutes(raw.asked["predict_at"])
-    return with_features(raw.asked, derive(joined, request, at, raw.config))
+    return with_features(raw.asked, derive_features(joined, request, at, raw.config))
 
 
 def differing(raw: Raw, task: Task) -> int:

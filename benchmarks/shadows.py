@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.study import Watch
-from pipeline.rollout.analysis.shadow import decide
+from pipeline.rollout.analysis.shadow import decide_shadow
 from pipeline.shared.config.rollout import RolloutConfig
 from pipeline.shared.scores import log_loss
 
@@ -98,13 +98,15 @@ def null(plan: RolloutConfig, days: pd.DataFrame, seed: int) -> dict[str, Any]:
     chance = np.random.default_rng(seed)
     drawn = [blocks(chance, centred, LENGTH) for _ in range(NULL_RUNS)]
     peeked = pd.DataFrame([naive(series, error) for series in drawn]).mean()
-    at_none = [decide(no_margin, table(series), True).outcome for series in drawn]
+    at_none = [decide_shadow(no_margin, table(series), True).outcome for series in drawn]
     margin = plan.shadow.rollback_margin
     return {
         "runs": NULL_RUNS,
-        "by_the_plan": shares([decide(plan, table(series), True).outcome for series in drawn]),
+        "by_the_plan": shares(
+            [decide_shadow(plan, table(series), True).outcome for series in drawn]
+        ),
         "at_the_margin": shares(
-            [decide(plan, table(series + margin), True).outcome for series in drawn]
+            [decide_shadow(plan, table(series + margin), True).outcome for series in drawn]
         ),
         "rolled_back_without_margin": {
             "days, four looks": round(at_none.count("rollback") / NULL_RUNS, 4),
@@ -117,11 +119,12 @@ def power(plan: RolloutConfig, days: pd.DataFrame, seed: int) -> dict[str, Any]:
     """How often it is stopped: shadows drawn from all days, and each real month from its first."""
     chance, series = np.random.default_rng(seed), days["worse_by"].to_numpy()
     drawn = [
-        decide(plan, table(blocks(chance, series, LENGTH)), True).outcome for _ in range(POWER_RUNS)
+        decide_shadow(plan, table(blocks(chance, series, LENGTH)), True).outcome
+        for _ in range(POWER_RUNS)
     ]
     real = {}
     for month, of in days.groupby("month"):
-        decision = decide(plan, of[["flights", "worse_by"]][:LENGTH], True)
+        decision = decide_shadow(plan, of[["flights", "worse_by"]][:LENGTH], True)
         found = decision.metric("worse")
         better = decision.metric("better").alarmed
         real[f"2013-{month:02d}"] = {
@@ -150,7 +153,7 @@ def again(plan: RolloutConfig, found: Risks) -> dict[str, Any]:
             days = by_day(found, ours, theirs)
             pooled.append(days)
             for first in range(0, len(days) - LENGTH + 1, 7):
-                outcomes.append(decide(plan, days[first : first + LENGTH], True).outcome)
+                outcomes.append(decide_shadow(plan, days[first : first + LENGTH], True).outcome)
     return {"pairs": len(pooled), "shadows": len(outcomes), **shares(outcomes)}
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.rollout.analysis.sequential_tests import first_alarm, log_e_events
-from pipeline.rollout.analysis.stalls import events
+from pipeline.rollout.analysis.stalls import bad_events
 from pipeline.shared.config.rollout import CanaryPlan
 
 BLOCK_MS = 5_000
@@ -91,7 +91,7 @@ def signs(
     last = np.append(began, np.inf)  # a request after all: every event is over
     everyone = np.append(ours, False)
     bad = np.append(np.ones(len(began), dtype=bool), False)
-    found = events(bad, last, last + np.append(waited, 0), everyone, seconds)
+    found = bad_events(bad, last, last + np.append(waited, 0), everyone, seconds)
     return np.where(found.is_challenger, 1, -1)
 
 

@@ -26,8 +26,8 @@ from benchmarks.study import Raw, kept, published
 from pipeline.__main__ import run_command
 from pipeline.features import windows
 from pipeline.features.definitions import KNOWN_AT, NUMERIC, VIEWS
-from pipeline.features.feast_repository import keys_of, lifetime, table
-from pipeline.features.online_store import open_store, requests
+from pipeline.features.feast_repository import keys_of, lifetime, store_table
+from pipeline.features.online_store import open_store, store_requests
 from pipeline.features.point_in_time import historical
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.serve import ServeConfig
@@ -92,7 +92,7 @@ def polars_join(asked: pd.DataFrame, folder: Path) -> tuple[float, int]:
         .sort("event_timestamp")
         for view in VIEWS
     }
-    told = pd.DataFrame(requests(asked)).assign(
+    told = pd.DataFrame(store_requests(asked)).assign(
         event_timestamp=asked["predict_at"].dt.as_unit("us").array
     )
     left = polars.from_pandas(told).with_row_index("row")
@@ -180,7 +180,7 @@ def online(raw: Raw, folder: Path, serve: ServeConfig) -> dict[str, Any]:
         end = day + pd.Timedelta(days=1)
         took, _ = seconds(lambda: store.materialize(VIEWS, day, end))
         today = asked[asked["predict_at"].between(end, end + pd.Timedelta(days=1))]
-        told = requests(today)
+        told = store_requests(today)
         each = [{name: [of[i]] for name, of in told.items()} for i in range(len(today))]
         reads = {"direct": store.read, "by_feast": store.read_by_feast}
         milliseconds = {}
@@ -217,7 +217,7 @@ def main() -> int:
         say(f"{len(raw.asked):,} requests by the path that training uses")
         found: dict[str, Any] = {"training": training_path(raw)}
         for view, rows in raw.views.items():
-            write_parquet(folder / f"{view}.parquet", table(view, rows, raw.config))
+            write_parquet(folder / f"{view}.parquet", store_table(view, rows, raw.config))
         address = os.environ.get("PIPELINE_ONLINE_URL", f"sqlite:///{name}/online.db")
         serve = load(ServeConfig).model_copy(update={"online_url": Address(address)})
         say("one day online")

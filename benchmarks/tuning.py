@@ -14,7 +14,7 @@ from pipeline.__main__ import run_command
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.tune import TuneConfig
 from pipeline.tune.folds import split
-from pipeline.tune.random_search import PRESENT, Trial, best, compare, search
+from pipeline.tune.random_search import PRESENT, Trial, best, compare_settings, search
 from pipeline.usecase.chosen import USECASE
 
 
@@ -29,7 +29,7 @@ def measured(raw: Raw, watch: Watch) -> dict[str, Any]:
 
     trials = search(config, recipe.train, frame, parts, note)
     chosen = best(trials)
-    held = compare(recipe.train, chosen.settings, frame, parts.holdout, recipe.bootstrap)
+    held = compare_settings(recipe.train, chosen.settings, frame, parts.holdout, recipe.bootstrap)
     words = f"against the present on the hold-out: {held.of(USECASE.noun)}"
     watch.said(f"the best, trial {chosen.number}, {words}")
     train = recipe.train.model_copy(update={"boosting": chosen.settings})

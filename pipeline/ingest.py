@@ -39,7 +39,7 @@ def require_unchanged(path: Path, rows: pd.DataFrame) -> None:
         )
 
 
-def describe(table: str, month: str, rows: pd.DataFrame) -> Snapshot:
+def describe_snapshot(table: str, month: str, rows: pd.DataFrame) -> Snapshot:
     """The manifest's entry for a month on disk."""
     path = snapshot_path(INGEST, table, month)
     instants = rows[USECASE.tables[table].instant]
@@ -75,7 +75,7 @@ def run() -> str:
             new.append((path, rows))
     for path, rows in new:
         write_parquet(path, rows)
-    snapshots = [describe(*chosen) for chosen in months]
+    snapshots = [describe_snapshot(*chosen) for chosen in months]
     manifest = Manifest(
         source=config.source, as_of=config.as_of, files=config.files, snapshots=snapshots
     )

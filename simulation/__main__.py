@@ -9,7 +9,7 @@ from pipeline.__main__ import OPTIONS as OF_THE_PIPELINE
 from pipeline.__main__ import STAGES as OF_PIPELINE
 from pipeline.__main__ import Options, main, run_command
 
-STAGES = OF_PIPELINE | {
+COMMANDS = OF_PIPELINE | {
     "serve": "simulation.served_day:run",
     "skew": "simulation.served_day:skew",
     "shadow": "simulation.commands:shadow",
@@ -24,7 +24,7 @@ _ROLLOUT = {
     "bad": {"metavar": "FAULT", "help": "inject a fault into the challenger's server: slow"},
     "force": {"action": "store_true", "help": "try again what was rolled back"},
 }
-OPTIONS: Options = OF_THE_PIPELINE | {
+COMMAND_OPTIONS: Options = OF_THE_PIPELINE | {
     "serve": {"day": _DAY},
     "skew": {"day": _DAY},
     **dict.fromkeys(("shadow", "canary", "bluegreen"), _ROLLOUT),
@@ -33,4 +33,4 @@ OPTIONS: Options = OF_THE_PIPELINE | {
 }
 
 if __name__ == "__main__":
-    sys.exit(run_command(lambda: main(None, STAGES, OPTIONS, "simulation")))
+    sys.exit(run_command(lambda: main(None, COMMANDS, COMMAND_OPTIONS, "simulation")))

@@ -13,22 +13,22 @@ from simulation.year import Year
 def shadow(bad: str = "", force: bool = False) -> str:
     """Mirror the year's traffic to the challenger; see `pipeline.rollout.shadow`."""
     USECASE.require_event_time()
-    return shadows.shadow(Year(), injection(bad), force)
+    return shadows.run_shadow(Year(), injection(bad), force)
 
 
 def canary(bad: str = "", force: bool = False) -> str:
     """Serve a growing share of the year's traffic from the challenger, and decide."""
     USECASE.require_event_time()
-    return canaries.canary(Year(), injection(bad), force)
+    return canaries.run_canary(Year(), injection(bad), force)
 
 
 def bluegreen(bad: str = "", force: bool = False) -> str:
     """Switch all of the year's traffic to the challenger's set, and back."""
     USECASE.require_event_time()
-    return blue_green.bluegreen(Year(), injection(bad), force)
+    return blue_green.run_bluegreen(Year(), injection(bad), force)
 
 
 def loop(until: str = USECASE.last_day) -> str:
     """Replay the year until a day, and keep the champion up to date meanwhile."""
     USECASE.require_event_time()
-    return closed_loop.loop(OnlineSample, until)
+    return closed_loop.run_loop(OnlineSample, until)

@@ -28,7 +28,7 @@ from pipeline.features.definitions import (
 )
 from pipeline.registry.release_loader import LoadedRelease
 from pipeline.rollout.state import Injection
-from pipeline.serve.predictor import Predictions, Predictor, SupportsPredict, one_hot
+from pipeline.serve.predictor import PredictedRisks, Predictor, SupportsPredict, one_hot
 from pipeline.shared.errors import ConfigError
 from pipeline.usecase.chosen import USECASE
 
@@ -66,7 +66,7 @@ class Faulty:
         """The release that answers."""
         return self._sound.release
 
-    def online(self, requests: Mapping[str, Sequence[Any]]) -> Predictions:
+    def online(self, requests: Mapping[str, Sequence[Any]]) -> PredictedRisks:
         """The risks of events, from the online store."""
         self._before()
         found = self._sound.online(requests)
@@ -88,7 +88,7 @@ class Faulty:
     def _wrong_risk(self, matrix: np.ndarray, risk: np.ndarray) -> np.ndarray:  # noqa: ARG002
         return risk
 
-    def _wrong_answers(self, answers: Predictions) -> Predictions:
+    def _wrong_answers(self, answers: PredictedRisks) -> PredictedRisks:
         return answers
 
 
@@ -142,7 +142,7 @@ class _Reversed(Faulty):
 
 
 class _MissingView(Faulty):
-    def _wrong_answers(self, answers: Predictions) -> Predictions:
+    def _wrong_answers(self, answers: PredictedRisks) -> PredictedRisks:
         return replace(
             answers, flags=[{**flags, MISSING_VIEW: "missing"} for flags in answers.flags]
         )
@@ -233,5 +233,5 @@ def _compute() -> None:
         hashlib.sha256(content)  # lets other threads run meanwhile
 
 
-def _matrix(found: Predictions, requests: Mapping[str, Sequence[Any]]) -> np.ndarray:
+def _matrix(found: PredictedRisks, requests: Mapping[str, Sequence[Any]]) -> np.ndarray:
     return np.column_stack([found.values, one_hot(requests)])

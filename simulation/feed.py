@@ -27,15 +27,15 @@ PUSHED = {view: state.pushed for view, state in STATES.items() if state.pushed i
 
 
 @dataclass(frozen=True)
-class Feed:
+class OnlineFeed:
     """The feed of the online store, by view: rows as they are stored, and raw rows to be folded."""
 
     rows: dict[str, pd.DataFrame]
     raw: dict[str, pd.DataFrame]
 
-    def within(self, since: int, until: int) -> "Feed":
+    def within(self, since: int, until: int) -> "OnlineFeed":
         """The rows available after one minute, up to another, and the raw ones before them."""
-        return Feed(
+        return OnlineFeed(
             {view: _available(rows, since, until) for view, rows in self.rows.items()},
             {
                 view: _available(rows, since - PUSHED[view].lookback, until)
@@ -48,19 +48,19 @@ def _available(rows: pd.DataFrame, since: int, until: int) -> pd.DataFrame:
     return rows[(rows["available_at"] > since) & (rows["available_at"] <= until)]
 
 
-def feed_of(events: pd.DataFrame, context: pd.DataFrame, config: FeaturesConfig) -> Feed:
+def feed_of(events: pd.DataFrame, context: pd.DataFrame, config: FeaturesConfig) -> OnlineFeed:
     """The feed of events and context, each row with the minute at which it is available."""
     views = windows.views(events, context, config)
-    return Feed(
+    return OnlineFeed(
         {view: rows for view, rows in views.items() if view not in PUSHED},
         {view: pushed.raw(events, context) for view, pushed in PUSHED.items()},
     )
 
 
-def replay(
+def replay_requests(
     store: Store,
     asked: pd.DataFrame,
-    feed: Feed,
+    feed: OnlineFeed,
     config: FeaturesConfig,
     say: Callable[[str], None] = lambda _: None,
 ) -> pd.DataFrame:
@@ -104,7 +104,7 @@ def _materialize(store: Store, now: int, span: timedelta) -> None:
     store.materialize(VIEWS, instant(now) - span, instant(now))
 
 
-def _push(store: Store, feed: Feed, since: int, until: int) -> None:
+def _push(store: Store, feed: OnlineFeed, since: int, until: int) -> None:
     """Push the rows that became available after one minute, up to another."""
     rows = {view: _available(rows, since, until) for view, rows in feed.rows.items()}
     for view, raw in feed.raw.items():

@@ -20,7 +20,7 @@ from pipeline.records.arrivals import YEAR_ENDS, read_until
 from pipeline.records.request_log import last_id, read_predictions
 from pipeline.records.rollout_ledger import WHOLE, Side
 from pipeline.registry.release_loader import load_release
-from pipeline.retrain.replayed_predictions import Year
+from pipeline.retrain.replayed_predictions import ReplayedYear
 from pipeline.rollout.state import ALL_CHAMPION
 from pipeline.rollout.traffic import servers as arm_servers
 from pipeline.rollout.traffic.routes import Route, arm_of
@@ -33,8 +33,8 @@ from simulation import year as simulated
 from simulation.traffic import advance, traffic_of
 from simulation.users import Users
 
-SERVER_STATE = Path("state/retrain/kept")
-PROJECT = "loop"
+_SERVER_STATE = Path("state/retrain/kept")
+_PROJECT = "loop"
 """A project of its own, so that a rollout finds its store and its servers unchanged."""
 _LOGGED_SECONDS = 10.0
 
@@ -43,7 +43,7 @@ _LOGGED_SECONDS = 10.0
 class OnlineSample:
     """The online path of the loop: servers start on demand, and stop before a rollout."""
 
-    year: Year
+    year: ReplayedYear
     share: float
     _until_over: contextlib.ExitStack | None = None
     _release: str = ""
@@ -104,11 +104,11 @@ class OnlineSample:
         with contextlib.ExitStack() as until_over:
             enter = until_over.enter_context
             config, serve = load(FeaturesConfig), load(ServeConfig)
-            self._store = enter(open_store(config, serve, project=PROJECT, empty=True))
-            arm_servers.start(SERVER_STATE)
-            route = Route(ALL_CHAMPION, PROJECT)
+            self._store = enter(open_store(config, serve, project=_PROJECT, empty=True))
+            arm_servers.start(_SERVER_STATE)
+            route = Route(ALL_CHAMPION, _PROJECT)
             both = {"champion": side, "control": side}
-            servers = enter(arm_servers.open_servers(both, route, SERVER_STATE, PROJECT))
+            servers = enter(arm_servers.open_servers(both, route, _SERVER_STATE, _PROJECT))
             self._users = Users(servers.spec.callers, servers.spec.keys.caller)
             until_over.callback(self._users.close)
             self._until_over, self._release = until_over.pop_all(), side.release

@@ -18,7 +18,7 @@ from pipeline.shared import checkouts, dvc, dvc_lock, installation
 from pipeline.shared.errors import GraphFailed
 from pipeline.shared.files import file_hash, members, text_hash, write_text
 
-REPLAY = Path("state/replay")
+_REPLAYS = Path("state/replay")
 _STAMP, _LOCK = "state/as-it-was.txt", "requirements.lock"
 _PATHS = re.compile(r"(?<![\w./-])(?:configs|data|state)/(?:[\w./-]*\w)?")
 """What a command calls its files, relative to its folder."""
@@ -32,11 +32,11 @@ def open_sandbox(name: str) -> tuple[Path, bool]:
     Raises:
         EnvironmentUnfit: this is not a git checkout.
     """
-    folder, stamp = REPLAY / name, _stamp()
+    folder, stamp = _REPLAYS / name, _stamp()
     if (folder / _STAMP).is_file() and (folder / _STAMP).read_text(encoding="utf-8") == stamp:
-        installation.adopt(folder)
+        installation.attach_replay(folder)
         return folder, False
-    checkouts.remove(folder)
+    checkouts.remove_checkout(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     checkouts.copy(folder)
     for path in [dvc_lock.LOCK, *map(Path, dvc_lock.uncached_outputs(Path()))]:
@@ -66,7 +66,7 @@ def _lend_environment(folder: Path) -> None:
         os.utime(folder / _LOCK, (old, old))
 
 
-def run(folder: Path, *command: str, output: TextIO | None = None) -> tuple[int, str]:
+def run_in_replay(folder: Path, *command: str, output: TextIO | None = None) -> tuple[int, str]:
     """Run a command in a replay; returns its exit code and its last line.
 
     What it says goes to the screen, or all of it to `output`.
@@ -113,7 +113,7 @@ def run_checked(folder: Path, *command: str) -> str:
     Raises:
         GraphFailed: its exit code is not 0.
     """
-    code, last = run(folder, *command)
+    code, last = run_in_replay(folder, *command)
     if code:
         raise GraphFailed(
             f"`python -m simulation {' '.join(command)}` in {folder} ended with {code}, expected "

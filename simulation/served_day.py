@@ -37,7 +37,7 @@ from pipeline.shared.files import (
     write_parquet,
 )
 from pipeline.usecase.chosen import USECASE
-from simulation.feed import feed_of, replay
+from simulation.feed import feed_of, replay_requests
 
 VECTORS, SERVED, SKEW = (SERVE / name for name in ("served.parquet", "served.json", "skew.json"))
 _CODE = [Path(__file__).parents[1] / top for top in ("pipeline", "simulation")]
@@ -136,7 +136,7 @@ def _replay(
     asked = requests_of(events, config, days)
     feed = feed_of(events, context, config)
     with open_store(config, serve, project=REPLAY, empty=True) as store:
-        vectors = replay(store, asked, feed, config, _progress())
+        vectors = replay_requests(store, asked, feed, config, _progress())
         late = sum(count for (_, reason), count in store.counts.items() if reason == LATE)
     vectors = vectors.assign(risk=model.predict(vectors))
     served = ServedDays(

@@ -33,7 +33,7 @@ from pipeline.shared.pages import render
 from pipeline.shared.replay_plan import Story
 from pipeline.shared.source import locate
 from pipeline.usecase.chosen import USECASE
-from simulation.sandbox import open_sandbox, run, run_checked
+from simulation.sandbox import open_sandbox, run_checked, run_in_replay
 
 _DONE = Path("state/story.json")
 _WRONG_UNIT = "wrong-unit"
@@ -101,11 +101,11 @@ def _run_loop(folder: Path) -> None:
         )
 
 
-def _ends(folder: Path) -> list[journal.Event]:
+def _ends(folder: Path) -> list[journal.JournalEvent]:
     return [e for e in journal.events(folder / journal.JOURNAL) if e.kind == "ended"]
 
 
-def _promotions(folder: Path) -> list[journal.Event]:
+def _promotions(folder: Path) -> list[journal.JournalEvent]:
     return [event for event in _ends(folder) if event.told["result"] == "promoted"]
 
 
@@ -117,7 +117,7 @@ def _change(folder: Path, stage: str, values: dict[str, str]) -> None:
 def _slow_challenger(folder: Path) -> None:
     """Deploy the champion again with an injected slow server, which is rolled back."""
     if not _fault_rollback(rollout_ledger.entries(folder / rollout_ledger.LEDGER)):
-        code, _ = run(folder, "canary", "--bad=slow")
+        code, _ = run_in_replay(folder, "canary", "--bad=slow")
         if code != 1:
             raise GraphFailed(
                 f"the slow challenger's canary ended with {code}, expected 1: it was not rolled "
@@ -137,7 +137,7 @@ def _refuse_wrong_unit(said: io.StringIO) -> str:
     values |= {"source": str(_FAULTY), "as_of": story.bad_month}
     values["files"][story.file] = _write_fault(folder)
     write_text(path, yaml.safe_dump(values))
-    code, _ = run(folder, "ingest", "validate", output=said)
+    code, _ = run_in_replay(folder, "ingest", "validate", output=said)
     if code != 1:
         raise GraphFailed(
             f"{story.fault} ended validate with {code}, expected 1: it was not refused; see "
@@ -247,7 +247,7 @@ def _first_champion(known: list[Entry]) -> StoryEvent:
     )
 
 
-def _no_alert(checks: list[journal.Event], until: str) -> StoryEvent:
+def _no_alert(checks: list[journal.JournalEvent], until: str) -> StoryEvent:
     excess = [check.told["signals"]["excess"] for check in checks]
     known = [one for one in excess if one is not None]
     highest = f"{max(known):+.4f}" if known else "not known"

@@ -14,22 +14,22 @@ import pandas as pd
 
 from pipeline.features import windows
 from pipeline.features.definitions import VIEWS
-from pipeline.features.feast_repository import table
+from pipeline.features.feast_repository import store_table
 from pipeline.features.online_store import Store
 from pipeline.features.point_in_time import as_of, historical
-from pipeline.features.windows import DAY, NEVER, entity_names, instant, minutes
+from pipeline.features.windows import DAY_MINUTES, NEVER, entity_names, instant, minutes
 from pipeline.rollout.traffic.live_traffic import Reply
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
 from pipeline.usecase.chosen import USECASE
-from simulation.users import Users, batch
+from simulation.users import Users, batch_requests
 
 ORDER = ["predict_at", *USECASE.events.key]
 """The order in which requests are sent."""
 
 
 @dataclass(frozen=True)
-class Traffic:
+class ReplayedTraffic:
     """Some days of events in request order, with the feed of the online store.
 
     `events` has a row per event, its features as the offline join gives them, `name` (its id) and
@@ -41,7 +41,7 @@ class Traffic:
     at: np.ndarray
     feed: dict[str, pd.DataFrame]
 
-    def since(self, place: int) -> "Traffic":
+    def since(self, place: int) -> "ReplayedTraffic":
         """The traffic after so many events; earlier rows are pushed at once."""
         at = self.at[place:]
         grid = load(FeaturesConfig).grid_minutes
@@ -50,7 +50,7 @@ class Traffic:
             view: rows.assign(pushed=rows["pushed"].clip(lower=now))
             for view, rows in self.feed.items()
         }
-        return Traffic(self.events[place:].reset_index(drop=True), at, feed)
+        return ReplayedTraffic(self.events[place:].reset_index(drop=True), at, feed)
 
     def send(
         self, port: int, key: str, store: Store, grid: int
@@ -62,13 +62,13 @@ class Traffic:
         names, bodies = self.events["name"].tolist(), self.events["body"].tolist()
         with Users(port, key) as users:
             for places in advance(self, store, grid):
-                requests = batch([names[i] for i in places], [bodies[i] for i in places])
+                requests = batch_requests([names[i] for i in places], [bodies[i] for i in places])
                 yield int(self.at[places[-1]]), users.ask(*requests), len(places)
 
 
 def between(
     events: pd.DataFrame, context: pd.DataFrame, first: pd.Timestamp, last: pd.Timestamp
-) -> Traffic:
+) -> ReplayedTraffic:
     """The traffic of the events in [first, last), from tables that reach until then."""
     config = load(FeaturesConfig)
     views = windows.views(events, context, config)
@@ -80,10 +80,10 @@ def between(
 
 def traffic_of(
     frame: pd.DataFrame, views: dict[str, pd.DataFrame], config: FeaturesConfig
-) -> Traffic:
+) -> ReplayedTraffic:
     """The traffic of some events, sorted by T with features, from views that reach until then."""
     at = minutes(frame["predict_at"])
-    return Traffic(_with_bodies(frame), at, _feed(frame, at, views, config))
+    return ReplayedTraffic(_with_bodies(frame), at, _feed(frame, at, views, config))
 
 
 def _with_bodies(frame: pd.DataFrame) -> pd.DataFrame:
@@ -127,11 +127,11 @@ def _feed(
         mark = first.to_numpy() // config.grid_minutes * config.grid_minutes
         available = chosen["available_at"].to_numpy()
         pushed = np.where(available <= mark, mark, available)
-        feed[view] = table(view, chosen, config).assign(pushed=pushed)
+        feed[view] = store_table(view, chosen, config).assign(pushed=pushed)
     return feed
 
 
-def advance(traffic: Traffic, store: Store, grid: int) -> Iterator[np.ndarray]:
+def advance(traffic: ReplayedTraffic, store: Store, grid: int) -> Iterator[np.ndarray]:
     """Advance simulated time: push the known rows, then yield the places of the next events."""
     marks = [rows["pushed"].to_numpy() for rows in traffic.feed.values()]
     times = np.unique(np.concatenate([*marks, traffic.at // grid * grid]))
@@ -140,7 +140,7 @@ def advance(traffic: Traffic, store: Store, grid: int) -> Iterator[np.ndarray]:
     prepared_to = NEVER
     for now, end in zip(times.tolist(), ends.tolist(), strict=True):
         if now >= prepared_to:
-            due, prepared_to = _due(traffic.feed, store, now), now + DAY
+            due, prepared_to = _due(traffic.feed, store, now), now + DAY_MINUTES
         for view, rows in due.get(now, {}).items():
             store.write(view, rows)
         if now % grid == 0:
@@ -153,7 +153,7 @@ def _due(feed: dict[str, pd.DataFrame], store: Store, now: int) -> dict[int, dic
     """The rows to push within a day, by minute and view, each entity's newest row last."""
     due: dict[int, dict[str, list[Any]]] = {}
     for view, rows in feed.items():
-        chosen = rows[(rows["pushed"] >= now) & (rows["pushed"] < now + DAY)]
+        chosen = rows[(rows["pushed"] >= now) & (rows["pushed"] < now + DAY_MINUTES)]
         if len(chosen):
             ready = store.prepare(view, chosen.drop(columns="pushed"))
             for mark, row in zip(chosen["pushed"].tolist(), ready, strict=True):

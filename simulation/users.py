@@ -21,7 +21,7 @@ the rows of a batch is right about every single request."""
 _BATCH_SALT = "batch"
 
 
-def batch(names: list[str], bodies: list[bytes]) -> tuple[list[str], list[bytes]]:
+def batch_requests(names: list[str], bodies: list[bytes]) -> tuple[list[str], list[bytes]]:
     """The requests for simultaneous events: one each, or one for a few under the first's name."""
     asked: list[tuple[str, bytes]] = []
     key = USECASE.request.key

@@ -9,7 +9,7 @@ from pipeline.records.arrivals import read_until, require_published
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
 from pipeline.usecase.chosen import USECASE
-from simulation.traffic import ORDER, Traffic, between, traffic_of
+from simulation.traffic import ORDER, ReplayedTraffic, between, traffic_of
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Year:
     frame: pd.DataFrame | None = None
     views: dict[str, pd.DataFrame] | None = None
 
-    def traffic(self, first: pd.Timestamp, days: int) -> Traffic:
+    def traffic(self, first: pd.Timestamp, days: int) -> ReplayedTraffic:
         """The events of so many days from an instant, a midnight of the use case's zone.
 
         Raises:

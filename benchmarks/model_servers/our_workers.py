@@ -13,4 +13,4 @@ COUNT = 2
 
 def main() -> None:
     """Serve until a signal."""
-    workers.serve(os.environ[RELEASE], port(), HOST, COUNT)
+    workers.serve_by_workers(os.environ[RELEASE], port(), HOST, COUNT)

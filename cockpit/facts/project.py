@@ -91,7 +91,7 @@ def read(folder: Path, name: str) -> Project:
         snapshots=snapshots.read(folder),
         month=month.read(folder),
         stages=graph.read(folder),
-        runs=command_runs.read(folder / RUNS),
+        runs=command_runs.read_runs(folder / RUNS),
         arrived=arrived,
         next_check=_next_check(folder, stands),
     )

@@ -13,7 +13,7 @@ from cockpit.facts.releases import Releases, is_open, percent
 from cockpit.reading import Missing, read_config, read_json
 from pipeline.records import analyses
 from pipeline.records.rollout_ledger import Entry, Side
-from pipeline.rollout.analysis.decision import Decision, Metric
+from pipeline.rollout.analysis.decision import Decision, MetricResult
 from pipeline.shared.config.rollout import RolloutConfig
 from pipeline.shared.contracts import ROLLOUT
 
@@ -44,7 +44,7 @@ class Guardrail:
     have a limit that the interval may leave on neither side.
     """
 
-    metric: Metric
+    metric: MetricResult
     limit: float
 
     @property
@@ -220,7 +220,7 @@ def _analysis(
     return None
 
 
-def limit_of(metric: Metric, plan: RolloutConfig | Missing) -> float:
+def limit_of(metric: MetricResult, plan: RolloutConfig | Missing) -> float:
     """The value that the interval of a metric may not lie beyond."""
     if metric.name == "sample_ratio":
         return HALF

@@ -24,7 +24,7 @@ from pipeline.monitor.performance import delayed_labels
 from pipeline.monitor.performance.label_checks import group_weeks, require_agreement
 from pipeline.monitor.performance.label_ledger import read_events, receive
 from pipeline.monitor.performance.performance import Performance as Judged
-from pipeline.monitor.performance.performance import Rules, measure_performance
+from pipeline.monitor.performance.performance import PerformanceRules, measure_performance
 from pipeline.shared.errors import PipelineError
 
 TOLD = ("-m", "exercises.drills.labels")
@@ -108,7 +108,7 @@ def _judged(files: Files, ledger: Path, rows: pd.DataFrame, now: pd.Timestamp) -
         receipt = receive(path, at, ledger)
         if receipt.known:
             sys.stdout.write(f"file of {at:%m-%d %H:%M}Z: known, adds {receipt.added}\n")
-    known, rules = rows[f"{PROXY}_known_at"], Rules.of_configs()
+    known, rules = rows[f"{PROXY}_known_at"], PerformanceRules.of_configs()
     flags = pd.DataFrame({"flight": rows["name"], PROXY: rows[PROXY], "arrived_at": known})
     found = measure_performance(_served(rows), read_events(ledger), now, rules, flags)
     require_agreement(found.agreement or [], rules.outcome)
@@ -228,7 +228,7 @@ DRILLS = [
         slug="stopped-labels",
         stage="monitor",
         fault=f"after {LAST_FILE} no file of labels comes any more",
-        guard="monitor.performance.performance.status: too few labels are no outcome",
+        guard="monitor.performance.performance.performance_status: too few labels are no outcome",
         inject=_inject("stopped"),
         caught=_not_known,
         command=TOLD,

@@ -26,8 +26,8 @@ from pipeline.features.point_in_time import historical
 from pipeline.flights.features import WEATHER
 from pipeline.flights.names import flight_names
 from pipeline.monitor.monitored_model import Champion, load_champion, month_window
-from pipeline.monitor.predictions import events
-from pipeline.records.request_log import Prediction, pack
+from pipeline.monitor.predictions import events_of_window
+from pipeline.records.request_log import LoggedPrediction, pack
 from pipeline.records.request_log_writer import open_log
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
@@ -84,7 +84,7 @@ LABELLED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 def write(fault: str) -> None:
     """Let February have the fault, in its log or in its labels."""
     champion = load_champion()
-    rows = events(month_window(None, load(MonitorConfig)))
+    rows = events_of_window(month_window(None, load(MonitorConfig)))
     if fault in LOGGED:
         answer(champion, LOGGED[fault](rows))
     else:
@@ -104,7 +104,7 @@ def answer(champion: Champion, rows: pd.DataFrame) -> None:
         strict=True,
     )
     answers = [
-        Prediction(
+        LoggedPrediction(
             request_id=f"r{number}",
             row=0,
             arm="champion",

@@ -86,7 +86,7 @@ def _decide(source: Path, name: str, given: SourceTable, trusted: str | None) ->
     pickle = pickled.find(folder, trusted) if folder is source or trusted else None
     hints = Hints(read.target, tuple(read.dropped)) if read else Hints()
     declared, guesses = guess.guess(given, name, said, hints)
-    model = pickled.load(pickle, given, declared.numeric) if pickle else None
+    model = pickled.load_pickled(pickle, given, declared.numeric) if pickle else None
     if model and model.inputs:
         hints = Hints(hints.target, hints.dropped, model.inputs)
         declared, guesses = guess.guess(given, name, said, hints)
@@ -122,7 +122,7 @@ def _files(of: Adoption) -> dict[Path, bytes]:
     rows = _snapshots(folder, of.declared, digests)
     when = configs.calendar(rows, of.declared, of.guesses)
     derived = configs.configs(of.name, of.declared, rows, digests, when)
-    learned = rows[configs.between(rows, when.train)]
+    learned = rows[configs.in_window(rows, when.train)]
     baseline = naive.choose(learned, of.declared, of.guesses)
     of = replace(of, declared=of.declared.model_copy(update={"naive": baseline}))
     texts = {

@@ -12,7 +12,7 @@ from pipeline.shared.config.sections import Section
 from pipeline.shared.errors import AdoptionRefused, shell_quote
 from pipeline.tabular.declaration import identifier
 
-FILE = "adopt.yaml"
+_FILE = "adopt.yaml"
 
 
 class Choices(Section):
@@ -37,7 +37,7 @@ def read(folder: Path) -> Choices:
     Raises:
         AdoptionRefused: a key is unknown, or a value is of another kind.
     """
-    path = folder / FILE
+    path = folder / _FILE
     if not path.exists():
         return Choices()
     try:

@@ -38,8 +38,8 @@ def configs(
         AdoptionRefused: too few of its rows to learn from or to judge on have one of both labels.
     """
     label = published.labels(rows, of)
-    learned = between(rows, when.train)
-    counts = {"learned from": label[learned], "held out": label[between(rows, when.judge)]}
+    learned = in_window(rows, when.train)
+    counts = {"learned from": label[learned], "held out": label[in_window(rows, when.judge)]}
     for what, values in counts.items():
         if min(values.sum(), len(values) - values.sum()) < _LEAST_LABELS / 2:
             raise AdoptionRefused(
@@ -138,7 +138,7 @@ def _require_months(local: pd.Series, months: list[str], of: Declaration) -> Non
         )
 
 
-def between(rows: pd.DataFrame, window: dict[str, str]) -> np.ndarray:
+def in_window(rows: pd.DataFrame, window: dict[str, str]) -> np.ndarray:
     """Whether each row is of a window's days."""
     day = (rows["year"] * 10_000 + rows["month"] * 100 + rows["day"]).to_numpy()
     first, last = (int(window[end].replace("-", "")) for end in ("first", "last"))

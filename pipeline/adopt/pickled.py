@@ -16,7 +16,7 @@ from pipeline.shared.files import file_hash
 from pipeline.tabular.declaration import identifier
 
 SUFFIXES = (".pkl", ".pickle", ".joblib")
-SECONDS = 120
+_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def find(folder: Path, trusted: str | None) -> Path | None:
     return files[0] if files else None
 
 
-def load(path: Path, given: SourceTable, numeric: list[str]) -> Pickled:
+def load_pickled(path: Path, given: SourceTable, numeric: list[str]) -> Pickled:
     """Describe a model in a child, and refuse one that cannot be taken over.
 
     Raises:
@@ -140,12 +140,12 @@ def _in_child(path: Path, table: Path, numeric: list[str], folder: Path) -> dict
             env=environment | {"PYTHONUTF8": "1", "PYTHONDONTWRITEBYTECODE": "1"},
             capture_output=True,
             text=True,
-            timeout=SECONDS,
+            timeout=_SECONDS,
             check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise AdoptionRefused(
-            f"{path.name} was not loaded within {SECONDS} s, 1 child was ended: give the script "
+            f"{path.name} was not loaded within {_SECONDS} s, 1 child was ended: give the script "
             "that trains it to `make adopt`"
         ) from error
     if done.returncode:

@@ -12,7 +12,7 @@ from pipeline.adopt.recipe import KINDS, Recipe
 from pipeline.shared.errors import AdoptionRefused, shell_quote
 from pipeline.tabular.declaration import identifier
 
-MAX_BYTES = 5_000_000
+_MAX_BYTES = 5_000_000
 _CELL_MAGIC = re.compile(r"\s*%%(\w+)[^\n]*\n?")
 _OF_PYTHON = ("capture", "time", "timeit", "prun")
 """Cell magics whose cell is Python."""
@@ -63,9 +63,9 @@ def read(path: Path, columns: Collection[str] = ()) -> ScriptFindings:
     Raises:
         AdoptionRefused: it is no Python, or no notebook.
     """
-    if (size := path.stat().st_size) > MAX_BYTES:
+    if (size := path.stat().st_size) > _MAX_BYTES:
         raise _refuse(
-            path, f"has {size:,} bytes, at most {MAX_BYTES:,} are read: clear its outputs"
+            path, f"has {size:,} bytes, at most {_MAX_BYTES:,} are read: clear its outputs"
         )
     said = ScriptFindings(path.name)
     try:

@@ -14,7 +14,7 @@ from pipeline.shared.files import bytes_hash
 from pipeline.shared.source import MAX_UNPACKED_BYTES
 from pipeline.tabular.declaration import identifier
 
-KINDS = (".csv", ".parquet")
+_SUFFIXES = (".csv", ".parquet")
 SEPARATORS = ",;\t|"
 LEAST_ROWS = 100
 """Below this nothing can be held out that says anything."""
@@ -60,20 +60,20 @@ class SourceTable:
     notes: list[str]
 
 
-def find(folder: Path) -> Path:
+def _find(folder: Path) -> Path:
     """The only table in a folder, or the table itself where a file is named.
 
     Raises:
         AdoptionRefused: there is no such folder, or no table or more than one in it.
     """
-    if folder.is_file() and folder.suffix.lower() in KINDS:
+    if folder.is_file() and folder.suffix.lower() in _SUFFIXES:
         return folder
     if not folder.is_dir():
         raise AdoptionRefused(
             f"{folder} is no folder and no table in CSV or Parquet: 0 tables are there, 1 is "
             "needed; `make adopt FROM=folder`"
         )
-    tables = sorted(p for p in folder.iterdir() if p.suffix.lower() in KINDS and p.is_file())
+    tables = sorted(p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES and p.is_file())
     if len(tables) != 1:
         names = ", ".join(path.name for path in tables[:5]) or "none"
         raise AdoptionRefused(
@@ -89,7 +89,7 @@ def read(folder: Path) -> SourceTable:
     Raises:
         AdoptionRefused: it cannot be read, or is too small to hold anything out.
     """
-    path = find(folder)
+    path = _find(folder)
     if (size := path.stat().st_size) > MAX_UNPACKED_BYTES:
         raise _refuse(
             path, f"has {size:,} bytes, at most {MAX_UNPACKED_BYTES:,} are read: sample it"

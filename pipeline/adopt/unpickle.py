@@ -27,9 +27,9 @@ from pipeline.shared.errors import ParityFailed
 MODULES = ("sklearn", "numpy", "scipy", "joblib.numpy_pickle", "_codecs")
 BUILTINS = frozenset("set frozenset dict list tuple bytearray complex object slice range".split())
 COMMON = {"collections": {"OrderedDict", "defaultdict"}, "copyreg": {"_reconstructor"}}
-TOLERANCE, SINGLE = 1e-5, 1e-4
+_TOLERANCE, _SINGLE = 1e-5, 1e-4
 """Differences allowed of trees, and of kinds that compute in single precision as they are."""
-BYTES = 8 << 30
+_MEMORY_BYTES = 8 << 30
 _ROWS = 5_000
 
 
@@ -50,7 +50,7 @@ class RestrictedUnpickler(NumpyUnpickler):  # type: ignore[misc]
         return super().find_class(module, name)
 
 
-def describe(path: Path, table: Path, names: list[str]) -> dict[str, Any]:
+def _describe(path: Path, table: Path, names: list[str]) -> dict[str, Any]:
     """The description of a pickle; `names` are the numeric columns of the table, in order."""
     content = path.read_bytes()
     fitted = RestrictedUnpickler(
@@ -101,7 +101,7 @@ def _parity(fitted: Any, kind: str, table: Path, names: list[str], count: int) -
                 names,
                 inputs,
                 Path(folder) / "m.onnx",
-                SINGLE if kind in LINEAR else TOLERANCE,
+                _SINGLE if kind in LINEAR else _TOLERANCE,
             )
         except ParityFailed as failed:
             return {"failed": str(failed)}
@@ -111,8 +111,8 @@ def _parity(fitted: Any, kind: str, table: Path, names: list[str], count: int) -
 def main() -> int:
     """Describe the pickle that the arguments name, within a limit of memory."""
     with contextlib.suppress(ValueError, OSError):  # macOS has no such limit
-        resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
-    print(json.dumps(describe(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])))
+        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
+    print(json.dumps(_describe(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])))
     return 0
 
 

@@ -12,12 +12,12 @@ from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.ingest import IngestConfig
 from pipeline.shared.domain import Event, Table, Tables
 from pipeline.shared.minutes import NEVER, instants, minutes
-from pipeline.shared.source import Columns, locate, parse, read_pinned
+from pipeline.shared.source import PublishedColumns, locate, parse_published, read_pinned
 
-FILE, YEAR, ZONE = "Bikeshare.csv", "2011", "America/New_York"
+PUBLISHED_FILE, _YEAR, ZONE = "Bikeshare.csv", "2011", "America/New_York"
 LABEL, PROXY = "busy", "members_busy"
 """More rentals than usual, of all and of members alone."""
-COLUMNS = Columns(
+_COLUMNS = PublishedColumns(
     names=(
         "season mnth day hr holiday weekday workingday weathersit temp atemp hum windspeed "
         "casual registered bikers"
@@ -42,7 +42,7 @@ BIKES = Table(
     never_null=["starts_utc"],
     compared=True,
 )
-WEATHER = Table(
+WEATHER_TABLE = Table(
     name="weather",
     noun="hours of weather",
     key=["year", "month", "day", "hour"],
@@ -57,9 +57,11 @@ WEATHER = Table(
 
 def read_source(config: IngestConfig) -> Tables:
     """The published hours as rentals and weather, with instants in UTC and the usual counts."""
-    content = read_pinned(locate(config.source), FILE, config.files[FILE])
-    rows = parse(FILE, content, COLUMNS).rename(columns={"day": "day_of_year", "hr": "hour"})
-    date = pd.to_datetime(rows["day_of_year"].map(lambda day: f"{YEAR}-{day:03d}"), format="%Y-%j")
+    content = read_pinned(locate(config.source), PUBLISHED_FILE, config.files[PUBLISHED_FILE])
+    rows = parse_published(PUBLISHED_FILE, content, _COLUMNS).rename(
+        columns={"day": "day_of_year", "hr": "hour"}
+    )
+    date = pd.to_datetime(rows["day_of_year"].map(lambda day: f"{_YEAR}-{day:03d}"), format="%Y-%j")
     local = (date + pd.to_timedelta(rows["hour"], unit="h")).astype("datetime64[us]")
     first = np.ones(len(rows), dtype=bool)
     starts = local.dt.tz_localize(ZONE, ambiguous=first, nonexistent="shift_forward")
@@ -69,7 +71,7 @@ def read_source(config: IngestConfig) -> Tables:
         observed_utc=starts.dt.tz_convert("UTC"),
     ).sort_values(BIKES.key, kind="stable", ignore_index=True)
     rows = rows.assign(usual=_usual(rows, "bikers"), usual_members=_usual(rows, "registered"))
-    return {table.name: rows[list(table.types)] for table in (BIKES, WEATHER)}
+    return {table.name: rows[list(table.types)] for table in (BIKES, WEATHER_TABLE)}
 
 
 def _usual(rows: pd.DataFrame, count: str) -> pd.Series:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
-from pipeline.bikes.published import BIKES, LABEL, SKY, WEATHER, ZONE, outcomes
+from pipeline.bikes.published import BIKES, LABEL, SKY, WEATHER_TABLE, ZONE, outcomes
 from pipeline.bikes.usecase import BikeLimits
 from pipeline.shared.data_rules import calendar_rules, distribution_rules, in_range, one_of
 from pipeline.shared.expectations import Rules, gxe, quarantine, refuse
@@ -25,7 +25,7 @@ def add_measures(table: str, rows: pd.DataFrame, known: None = None) -> pd.DataF
 
 def rules(table: str, month: str, reference: pd.DataFrame | None, limits: BikeLimits) -> Rules:
     """Every rule for a month whose schema holds; `reference` is None without other months."""
-    of = BIKES if table == BIKES.name else WEATHER
+    of = BIKES if table == BIKES.name else WEATHER_TABLE
     least, most = limits.hours_a_day
     whole = [
         gxe.ExpectCompoundColumnsToBeUnique(column_list=of.key, **refuse("unique-key")),
@@ -34,7 +34,7 @@ def rules(table: str, month: str, reference: pd.DataFrame | None, limits: BikeLi
             column="hours_that_day", min_value=least, max_value=most, **refuse("volume")
         ),
     ]
-    if of is WEATHER:
+    if of is WEATHER_TABLE:
         return [*whole, one_of("weathersit", list(SKY)), *in_range(limits.weather_ranges.items())]
     compared = [] if reference is None else distribution_rules(reference, limits)
     return [

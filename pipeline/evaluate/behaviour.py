@@ -15,7 +15,7 @@ from pipeline.shared.contracts import Check, Kind, at_least, at_most
 from pipeline.shared.errors import ConfigError
 from pipeline.usecase.chosen import USECASE
 
-NAMES = USECASE.identifiers
+_IDENTIFIERS = USECASE.identifiers
 """Columns that only identify an event and must not matter."""
 
 
@@ -50,7 +50,7 @@ def _require_known(rule: Behaviour) -> None:
 
 def _invariance(model: Model, sample: pd.DataFrame, risk: np.ndarray, rule: Behaviour) -> Check:
     order = np.random.default_rng(rule.seed).permutation(len(sample))
-    shuffled = sample.assign(**{name: sample[name].to_numpy()[order] for name in NAMES})
+    shuffled = sample.assign(**{name: sample[name].to_numpy()[order] for name in _IDENTIFIERS})
     moved = float(np.abs(model.predict(shuffled) - risk).max())
     return at_most(
         Kind.BEHAVIOUR,

@@ -6,9 +6,14 @@ import numpy as np
 import pandas as pd
 
 from pipeline.evaluate.behaviour import behaviour
-from pipeline.evaluate.refresh import holds_slice as holds_refreshed_slice
-from pipeline.evaluate.refresh import is_refresh, not_worse, report_baselines, stays_near
-from pipeline.evaluate.refusal import refusal
+from pipeline.evaluate.refresh import (
+    holds_refreshed_slice,
+    is_refresh,
+    not_worse,
+    report_baselines,
+    stays_near,
+)
+from pipeline.evaluate.refusal import gate_refusal
 from pipeline.evaluate.verdict_report import verdict_report
 from pipeline.features.definitions import LABEL, REQUEST_KEY
 from pipeline.features.feature_table import ROWS, read
@@ -79,7 +84,7 @@ def holds_slice(other: str, name: str, found: Difference, positives: int, rule: 
     )
 
 
-def compare(
+def compare_models(
     frame: pd.DataFrame,
     challenger: np.ndarray,
     others: dict[str, np.ndarray],
@@ -183,7 +188,7 @@ def run() -> str:
         del risks["champion"]  # a comparison with itself says nothing
     if valid.passed:
         eased = config.refresh if kind == "refresh" else None
-        checks += compare(frame, challenger, risks, config.slices, config.bootstrap, eased)
+        checks += compare_models(frame, challenger, risks, config.slices, config.bootstrap, eased)
         if training.digest != training.candidate:
             checks.append(stays_near(challenger, live.predict(frame), config.max_refit_distance))
         checks += behaviour(live, frame, config.behaviour)
@@ -225,7 +230,7 @@ def _models(
         "challenger": load_model(TRAIN / "candidate.onnx", training.candidate),
     }
     if champion is not None:
-        models["champion"] = load_model(versions.fetch(registry, champion), champion.digest)
+        models["champion"] = load_model(versions.fetch_model(registry, champion), champion.digest)
     for name, digest in training.baselines.items():
         called = USECASE.words.naive if name == NAIVE else name
         models[called] = load_model(TRAIN / f"{name}.onnx", digest)
@@ -274,7 +279,7 @@ def _calibration(labels: np.ndarray, risk: np.ndarray) -> list[dict[str, float]]
 
 def _summary(verdict: Verdict) -> str:
     if not verdict.passed:
-        raise refusal(verdict)
+        raise gate_refusal(verdict)
     against = f"champion {verdict.champion[:12]}" if verdict.champion else "no champion yet"
     return (
         f"passed {sum(c.blocking for c in verdict.checks)} checks on {verdict.rows:,} "

@@ -37,7 +37,7 @@ def not_worse(found: Difference, rule: RefreshRule) -> list[Check]:
     ]
 
 
-def holds_slice(
+def holds_refreshed_slice(
     name: str, found: Difference, positives: int, small: SliceRule, rule: RefreshRule
 ) -> Check:
     """On a slice against the champion: not significantly worse by more than the margin."""

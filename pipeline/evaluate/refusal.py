@@ -7,7 +7,7 @@ from pipeline.usecase.chosen import USECASE
 SHOWN = 5
 
 
-def refusal(verdict: Verdict) -> GateRefused:
+def gate_refusal(verdict: Verdict) -> GateRefused:
     """The refusal of a verdict that has not passed."""
     blocking = [check for check in verdict.checks if check.blocking]
     failed = [check for check in blocking if not check.passed]

@@ -7,11 +7,11 @@ from typing import Protocol
 from pipeline.shared.contracts import Estimate, Verdict
 from pipeline.shared.pages import render
 
-WIDTH, MARGIN, DRAWN = 420, 4, 12
+_WIDTH, _MARGIN, DRAWN = 420, 4, 12
 """Size of the picture, and the comparisons that it shows."""
 
 
-class Comparison(Protocol):
+class ComparisonCheck(Protocol):
     """A check of the gate, as far as the picture needs it."""
 
     @property
@@ -60,7 +60,7 @@ class IntervalRow:
     title: str
 
 
-def interval_rows(checks: Sequence[Comparison], against: str) -> list[IntervalRow]:
+def interval_rows(checks: Sequence[ComparisonCheck], against: str) -> list[IntervalRow]:
     """The comparisons against "champion" or "baseline", those nearest to their limit first.
 
     The comparison over all rows comes before those of slices.
@@ -70,10 +70,10 @@ def interval_rows(checks: Sequence[Comparison], against: str) -> list[IntervalRo
     found = found[:DRAWN]
     low = min((of.low for _, of in found), default=0.0)
     high = max((max(of.high, check.limit) for check, of in found), default=0.0)
-    scale = (WIDTH - 2 * MARGIN) / (high - low or 1.0)
+    scale = (_WIDTH - 2 * _MARGIN) / (high - low or 1.0)
 
     def at(value: float) -> float:
-        return round(MARGIN + scale * (value - low), 1)
+        return round(_MARGIN + scale * (value - low), 1)
 
     return [
         IntervalRow(
@@ -90,11 +90,11 @@ def interval_rows(checks: Sequence[Comparison], against: str) -> list[IntervalRo
     ]
 
 
-def _room(check: Comparison, of: Estimate) -> float:
+def _room(check: ComparisonCheck, of: Estimate) -> float:
     return check.limit - of.point
 
 
-def _state(check: Comparison) -> str:
+def _state(check: ComparisonCheck) -> str:
     if not check.blocking:
         return "reported"
     return "fine" if check.passed else "alarm"

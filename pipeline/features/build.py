@@ -4,7 +4,7 @@ import pandas as pd
 
 from pipeline.features import definitions, windows
 from pipeline.features.definitions import ENTITIES, NUMERIC, VIEWS
-from pipeline.features.feast_repository import VIEW_ROWS, table
+from pipeline.features.feast_repository import VIEW_ROWS, store_table
 from pipeline.features.feature_table import ROWS, SERVICE, require_plausible, require_point_in_time
 from pipeline.features.point_in_time import historical
 from pipeline.shared.config.features import FeaturesConfig
@@ -35,7 +35,7 @@ def run() -> str:
     require_plausible(frame)
     write_parquet(ROWS, frame)
     for view, rows in views.items():
-        write_parquet(VIEW_ROWS / f"{view}.parquet", table(view, rows, config))
+        write_parquet(VIEW_ROWS / f"{view}.parquet", store_table(view, rows, config))
     version = definitions.service_version(config.model_dump())
     service = FeatureService(version=version, features=definitions.FEATURES)
     write_json(SERVICE, service.model_dump())

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pipeline.features.feast_repository import import_feast, keys_of
-from pipeline.features.spark import SPARK, settings
+from pipeline.features.spark import SPARK, spark_settings
 from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.databases import database
 
@@ -52,7 +52,7 @@ def _compute(registry: Path, serve: ServeConfig) -> dict[str, Any]:
     """Feast's settings of the offline store and the batch engine."""
     if serve.compute != SPARK:
         return {"offline_store": {"type": OFFLINE}}
-    conf = {"spark_conf": settings(registry)}
+    conf = {"spark_conf": spark_settings(registry)}
     return {
         "offline_store": {"type": "spark", **conf},
         "batch_engine": {"type": "spark.engine", **conf},

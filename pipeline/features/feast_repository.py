@@ -64,7 +64,7 @@ def store_column(column: str) -> str:
     return f"last_{column}" if column in DERIVED_FEATURES else column
 
 
-def table(view: str, rows: pd.DataFrame, config: FeaturesConfig) -> pd.DataFrame:
+def store_table(view: str, rows: pd.DataFrame, config: FeaturesConfig) -> pd.DataFrame:
     """A view's rows in the store's columns: keys, values, and the instants as UTC timestamps."""
     available = instants(rows["available_at"].to_numpy())
     return pd.DataFrame(
@@ -232,7 +232,7 @@ def _watermark(entity: Any, source: Any) -> Any:
 
 
 def _on_demand(sources: list[Any], config: FeaturesConfig) -> Any:
-    """The on-demand view, which calls `derive`.
+    """The on-demand view, which calls `derive_features`.
 
     Feast runs a transformation's source in an empty module, so the source imports what it needs.
     """
@@ -286,7 +286,7 @@ def stored_columns(config: FeaturesConfig) -> dict[str, str]:
 def on_demand_values(
     inputs: Mapping[str, Sequence[Any]], stored: Mapping[str, str], config: FeaturesConfig
 ) -> on_demand.Columns:
-    """`derive` over the columns of a store and a request; None where the store has no row.
+    """`derive_features` over the columns of a store and a request; None where the store has no row.
 
     `stored` is from `stored_columns`, which takes longer than the rest for a single request.
     """
@@ -294,4 +294,4 @@ def on_demand_values(
     joined = dict(zip(stored.values(), values, strict=True))
     joined |= {name: fill_missing(inputs[name]) for name in KNOWN_AT}
     request = {name: np.array(inputs[name]) for name in REQUEST}
-    return on_demand.derive(joined, request, np.array(inputs["predict_at"]), config)
+    return on_demand.derive_features(joined, request, np.array(inputs["predict_at"]), config)

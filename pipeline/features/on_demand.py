@@ -18,7 +18,9 @@ from pipeline.usecase.chosen import SHRINKAGE, USECASE
 Columns = dict[str, np.ndarray]
 
 
-def derive(joined: Columns, request: Columns, at: Minutes, config: FeaturesConfig) -> Columns:
+def derive_features(
+    joined: Columns, request: Columns, at: Minutes, config: FeaturesConfig
+) -> Columns:
     """Every numeric feature (float32) and every view's `known_at` (minutes) of requests at `at`.
 
     `joined` holds, by column, the last available row of each view: counts and sums of every window,

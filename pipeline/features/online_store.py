@@ -35,8 +35,8 @@ from pipeline.features.feast_repository import (
     repository,
     scratch,
     store_column,
+    store_table,
     stored_columns,
-    table,
 )
 from pipeline.features.on_demand import Columns, sources
 from pipeline.features.point_in_time import with_features
@@ -100,7 +100,7 @@ class Store:
         Raises:
             RowsLost: the offline store returned other rows than it was given.
         """
-        entities = pd.DataFrame(requests(asked)).assign(
+        entities = pd.DataFrame(store_requests(asked)).assign(
             row=np.arange(len(asked)), event_timestamp=asked["predict_at"].array
         )
         service = self._repository.service
@@ -135,7 +135,7 @@ class Store:
     def push(self, view: str, rows: pd.DataFrame) -> int:
         """Write a view's rows online; returns how many were skipped as older than those there."""
         newest = rows.sort_values("available_at").groupby("entity", observed=True).tail(1)
-        pushed = table(view, newest, self._config)
+        pushed = store_table(view, newest, self._config)
         keys = {name: pushed[name].tolist() for name in keys_of(view)}
         known = self._read_rows([view], keys)[f"{view}_available_at"]
         newer = pushed[f"{view}_available_at"].to_numpy() >= fill_missing(known)
@@ -146,7 +146,7 @@ class Store:
         return late
 
     def prepare(self, view: str, rows: pd.DataFrame) -> list[Any]:
-        """Convert rows of a view's `table` to be written: most of a push's cost, in one batch."""
+        """Convert rows of a `store_table` to be written: most of a push's cost, in one batch."""
         to = self._repository.views[view]
         with silence():
             return list(self._provider._prep_rows_to_write_for_ingestion(to, rows))
@@ -159,7 +159,7 @@ class Store:
 
     def online(self, asked: pd.DataFrame) -> Vectors:
         """`read` for requests as a table."""
-        return self.read(requests(asked))
+        return self.read(store_requests(asked))
 
     def read(self, request: Mapping[str, Sequence[Any]]) -> Vectors:
         """The features that are online now, withheld where the store fell behind `predict_at`.
@@ -211,7 +211,7 @@ class Store:
             self._provider.ingest_df(self._repository.views[view], rows)
 
 
-def requests(asked: pd.DataFrame) -> dict[str, list[Any]]:
+def store_requests(asked: pd.DataFrame) -> dict[str, list[Any]]:
     """Requests in the store's columns: keys, REQUEST, `predict_at` in minutes."""
     names = dict.fromkeys(name for names in KEYS.values() for name in names)
     named = asked[list(names)].astype(object)

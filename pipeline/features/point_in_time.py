@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import KNOWN_AT, NUMERIC, REQUEST
-from pipeline.features.on_demand import Columns, derive
+from pipeline.features.on_demand import Columns, derive_features
 from pipeline.features.windows import NEVER, Minutes, entity_keys, entity_names, instants, minutes
 from pipeline.shared.config.features import FeaturesConfig
 
@@ -62,7 +62,7 @@ def historical(
                 name = f"{view}_known_at" if column == "known_at" else column
                 joined[name] = _take(rows[column].to_numpy(), positions[view][part])
         known = {name: of[part] for name, of in request.items()}
-        for name, values in derive(joined, known, at[part], config).items():
+        for name, values in derive_features(joined, known, at[part], config).items():
             found[name][part] = values
     return _with_columns(requests, found, numeric)
 

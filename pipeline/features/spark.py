@@ -39,7 +39,7 @@ def demand_spark() -> None:
         )
 
 
-def settings(folder: Path) -> dict[str, str]:
+def spark_settings(folder: Path) -> dict[str, str]:
     """Spark's configuration: on this machine alone, with all its files below `folder`.
 
     One core: rows are materialized into one online store, and SQLite takes one writer.
@@ -70,7 +70,7 @@ def session(folder: Path) -> Iterator[None]:
     if SparkSession.getActiveSession() is not None:
         yield  # the session belongs to an enclosing store, which ends it
         return
-    conf = SparkConf(loadDefaults=False).setAll(list(settings(folder).items()))
+    conf = SparkConf(loadDefaults=False).setAll(list(spark_settings(folder).items()))
     unheard = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     gateway = launch_gateway(conf, unheard)
     try:

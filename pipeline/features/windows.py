@@ -20,7 +20,7 @@ from pipeline.usecase.chosen import USECASE
 
 __all__ = ["EPOCH", "NEVER", "Minutes", "fill_missing", "instant", "instants", "minutes"]
 
-DAY = 24 * 60
+DAY_MINUTES = 24 * 60
 ZONE = USECASE.zone
 """The time zone of the use case's hours and days."""
 outcomes = USECASE.features.outcomes

@@ -79,7 +79,7 @@ def _pairs(tables: list[pd.DataFrame], columns: list[str]) -> set[tuple]:  # typ
     return set(pd.concat(each).itertuples(index=False, name=None))
 
 
-def measures(rows: pd.DataFrame, known: OtherMonths | None) -> dict[str, pd.Series]:
+def flight_measures(rows: pd.DataFrame, known: OtherMonths | None) -> dict[str, pd.Series]:
     """All consistency measures, a column each; those that need other months only if `known`."""
     return row_measures(rows, known) | day_measures(rows, known) | volumes(rows)
 

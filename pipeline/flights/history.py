@@ -10,13 +10,13 @@ from pipeline.shared.domain import Occurrence
 from pipeline.shared.minutes import NEVER, minutes
 
 
-def name_of(row: pd.Series) -> str:
+def name_of_row(row: pd.Series) -> str:
     """The name of a row's flight."""
     day = datetime.date(row["year"], row["month"], row["day"])
     return flight_name(day, row["carrier"], row["flight"], row["origin"])
 
 
-def aircraft_events(flown: pd.DataFrame, at: int) -> list[Occurrence]:
+def aircraft_history(flown: pd.DataFrame, at: int) -> list[Occurrence]:
     """The departures and landings of an aircraft that were known at a minute, the newest first."""
     found = []
     for what, column, delay in (
@@ -27,7 +27,7 @@ def aircraft_events(flown: pd.DataFrame, at: int) -> list[Occurrence]:
         for place in np.flatnonzero((known != NEVER) & (known < at)).tolist():
             row = flown.iloc[place]
             values = {delay: float(row[delay])}
-            found.append(Occurrence(f"{name_of(row)} {what}", values, int(known[place])))
+            found.append(Occurrence(f"{name_of_row(row)} {what}", values, int(known[place])))
     return sorted(found, key=lambda one: one.known, reverse=True)
 
 

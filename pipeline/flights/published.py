@@ -12,7 +12,7 @@ from pipeline.shared.config.ingest import IngestConfig
 from pipeline.shared.domain import Tables
 from pipeline.shared.errors import ConfigError, SourceRejected
 from pipeline.shared.minutes import durations
-from pipeline.shared.source import Columns, locate, parse, read_pinned
+from pipeline.shared.source import PublishedColumns, locate, parse_published, read_pinned
 
 FLIGHTS_FILE, WEATHER_FILE, AIRPORTS_FILE = "flights.csv.zip", "weather.csv", "airports.csv"
 PUBLISHED = (FLIGHTS_FILE, WEATHER_FILE, AIRPORTS_FILE)
@@ -84,7 +84,7 @@ def _next_local(after: pd.Series, clock_time: pd.Series, zone: str) -> pd.Series
 
 def parse_table(name: str, content: bytes, columns: list[str]) -> pd.DataFrame:
     """A published file as a table with exactly `columns`, of their types."""
-    return parse(name, content, Columns(columns, _TEXT, _WHOLE))
+    return parse_published(name, content, PublishedColumns(columns, _TEXT, _WHOLE))
 
 
 def read_source(config: IngestConfig) -> Tables:

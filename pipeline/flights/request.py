@@ -83,7 +83,7 @@ def predict_at(flight: Flight, horizon_minutes: int) -> int:
     return int((flight.scheduled_departure - _FROM).total_seconds()) // 60 - horizon_minutes
 
 
-def requests(flights: Sequence[Flight], horizon_minutes: int) -> dict[str, list[Any]]:
+def request_rows(flights: Sequence[Flight], horizon_minutes: int) -> dict[str, list[Any]]:
     """Flights as the store's columns: keys, REQUEST, `predict_at`."""
     local = [flight.scheduled_departure.astimezone(_NEW_YORK) for flight in flights]
     derived = {"sched_hour": [at.hour for at in local]}

@@ -16,7 +16,7 @@ from pipeline.flights.tables import FLIGHT_KEY, WEATHER_KEY
 from pipeline.shared.data_rules import (
     calendar_rules,
     consistency_rules,
-    days_of,
+    days_of_month,
     distribution_rules,
     in_range,
     later,
@@ -38,7 +38,7 @@ def add_measures(table: str, rows: pd.DataFrame, known: OtherMonths | None = Non
         added = {
             "late": ((rows["arr_delay"] >= 15) | rows["arr_delay"].isna()).astype("float64"),
             "flights_that_day": rows.groupby("day")["day"].transform("size"),
-            **flight_consistency.measures(rows, known),
+            **flight_consistency.flight_measures(rows, known),
         }
     else:
         date = pd.to_datetime(rows[["year", "month", "day"]], errors="coerce")
@@ -47,7 +47,7 @@ def add_measures(table: str, rows: pd.DataFrame, known: OtherMonths | None = Non
             "hours_that_day": rows.groupby(["origin", "day"])["day"].transform("size"),
             # The last day may be short or absent: rule `fresh` limits by how much.
             "origin_day": origin_day.mask(date.dt.is_month_end),
-            **weather_consistency.measures(rows),
+            **weather_consistency.weather_measures(rows),
         }
     # The copy consolidates the columns by type, or each rule would pay for it.
     return rows.assign(**added).copy()
@@ -61,7 +61,7 @@ def rules(table: str, month: str, reference: pd.DataFrame | None, limits: Flight
         return [*weather_month_rules(month, limits), *weather_row_rules(limits), *consistent]
     consistent = consistency_rules(agreed.flight_rows, agreed.flight_days)
     whole = [*flight_month_rules(month, limits), *flight_row_rules(limits), *consistent]
-    if len(days_of(month)) < limits.min_days_of_shape:
+    if len(days_of_month(month)) < limits.min_days_of_shape:
         return whole  # a storm makes a third of them; its month's shape is judged when it is whole
     compared = [] if reference is None else distribution_rules(reference, limits)
     return [*whole, *outcome_rules(limits), *compared]
@@ -75,7 +75,7 @@ def flight_month_rules(month: str, limits: FlightLimits) -> Rules:
         gxe.ExpectCompoundColumnsToBeUnique(column_list=FLIGHT_KEY, **refuse("unique-key")),
         *calendar_rules(month, "sched_dep_utc", limits.max_hours_to_month_end.flights, ZONE),
         gxe.ExpectColumnDistinctValuesToEqualSet(
-            column="day", value_set=days_of(month), **refuse("every-day")
+            column="day", value_set=days_of_month(month), **refuse("every-day")
         ),
         gxe.ExpectColumnValuesToBeBetween(
             column="flights_that_day", min_value=least, max_value=most, **refuse("volume")
@@ -131,7 +131,7 @@ def flight_row_rules(limits: FlightLimits) -> Rules:
 def weather_month_rules(month: str, limits: FlightLimits) -> Rules:
     """Rules that each origin has unique hours, nearly whole days and few missing values."""
     least, most = limits.weather_hours_a_day
-    origin_days = len(ORIGINS) * (len(days_of(month)) - 1)
+    origin_days = len(ORIGINS) * (len(days_of_month(month)) - 1)
     return [
         gxe.ExpectCompoundColumnsToBeUnique(column_list=WEATHER_KEY, **refuse("unique-key")),
         *calendar_rules(month, "observed_utc", limits.max_hours_to_month_end.weather, ZONE),

@@ -38,7 +38,7 @@ FLIGHTS = Table(
     never_null=["carrier", "origin", "dest", "time_hour", "sched_dep_utc", "sched_arr_utc"],
     compared=True,
 )
-WEATHER = Table(
+WEATHER_TABLE = Table(
     name="weather",
     noun="weather hours",
     key=WEATHER_KEY,

@@ -53,7 +53,7 @@ _AIRCRAFT = State(
         fold=events.fold_events,
         stored=True,
     ),
-    behind=history.aircraft_events,
+    behind=history.aircraft_history,
 )
 
 
@@ -77,7 +77,7 @@ USECASE = UseCase(
     begins="2013-01-01",
     ends="2014-01-01",
     events=tables.FLIGHTS,
-    context=tables.WEATHER,
+    context=tables.WEATHER_TABLE,
     read_source=published.read_source,
     limits=FlightLimits,
     rules=_rules,
@@ -105,7 +105,7 @@ USECASE = UseCase(
         item=request.Flight,
         body=request.PredictRequest,
         name_of=request.flight_id,
-        rows=request.requests,
+        rows=request.request_rows,
         columns={"scheduled_departure": "sched_dep_utc"},
     ),
     monitored=Monitored(

@@ -25,12 +25,12 @@ STEP_DAYS, CLOCK_DAYS = 3, 15
 """Days over which origins are compared in step, and over which the sun's clock is read."""
 
 
-def measures(rows: pd.DataFrame) -> dict[str, pd.Series]:
+def weather_measures(rows: pd.DataFrame) -> dict[str, pd.Series]:
     """All consistency measures of a month of weather, a column each."""
-    return row_measures(rows) | day_measures(rows)
+    return _row_measures(rows) | weather_day_measures(rows)
 
 
-def row_measures(rows: pd.DataFrame) -> dict[str, pd.Series]:
+def _row_measures(rows: pd.DataFrame) -> dict[str, pd.Series]:
     """Gaps between columns of the same observation."""
     local = rows["observed_utc"].dt.tz_convert("America/New_York")
     published = pd.to_datetime(rows["time_hour"], utc=True, errors="coerce")
@@ -42,7 +42,7 @@ def row_measures(rows: pd.DataFrame) -> dict[str, pd.Series]:
     }
 
 
-def day_measures(rows: pd.DataFrame) -> dict[str, pd.Series]:
+def weather_day_measures(rows: pd.DataFrame) -> dict[str, pd.Series]:
     """Shares and medians of each observation's day and origin, kept in limits by a sound day."""
     origin_day = [rows["origin"], rows["day"]]
     off = (rows["humid"] - relative_humidity(rows["temp"], rows["dewp"])).abs()

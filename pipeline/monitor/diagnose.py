@@ -16,7 +16,13 @@ from pipeline.monitor.diagnosis_report import diagnosis_report, draw_diagnosis
 from pipeline.monitor.inputs import data_quality
 from pipeline.monitor.monitored_model import Champion, load_champion, month_window
 from pipeline.monitor.performance.refit_gain import RefitGain, measure_gain
-from pipeline.monitor.predictions import RISK, count_skew, days_of, events, served_predictions
+from pipeline.monitor.predictions import (
+    RISK,
+    count_skew,
+    days_of,
+    events_of_window,
+    served_predictions,
+)
 from pipeline.monitor.report import last_month
 from pipeline.monitor.shift_decomposition import Decomposition, WindowLosses, decompose
 from pipeline.shared import clock
@@ -43,7 +49,7 @@ SLOW = [rolling.name for rolling in ROLLING if rolling.hours >= 7 * 24]
 """Shares over a week and more: they follow the season, so they alone identify a month."""
 
 
-class Finding(Record):
+class MonthDiagnosis(Record):
     """The cause of a month's change of loss, the action, the reasons, and the evidence.
 
     `decompositions` are by all inputs, and again without the slow ones.
@@ -133,12 +139,12 @@ def decompose_loss(
     return found
 
 
-def investigate(month: str | None) -> Finding:
+def investigate(month: str | None) -> MonthDiagnosis:
     """Diagnose a month, with all labels up to its last label file."""
     config = load(MonitorConfig)
     window = month_window(month, config)
     champion = load_champion(window.first)
-    frame = events(window)
+    frame = events_of_window(window)
     rows = served_predictions(frame, champion.scorer, load(ServeConfig).log_url.get_secret_value())
     reference = served_predictions(champion.reference, champion.scorer, None)
     checks = data_quality.check_quality(reference, rows, config.tripwires)
@@ -155,7 +161,7 @@ def investigate(month: str | None) -> Finding:
     gain = measure_gain(champion, frame, rows, now, config.diagnosis.gain_days) if sound else None
     first = parts[0] if parts else None
     cause, act, reasons = triage(broken, skew, first, gain, config.diagnosis)
-    return Finding(
+    return MonthDiagnosis(
         month=window.last[:7],
         champion=champion.digest,
         reference=f"{champion.window.first}..{champion.window.last}",

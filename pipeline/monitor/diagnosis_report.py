@@ -8,17 +8,17 @@ from pipeline.shared.pages import render
 from pipeline.usecase.chosen import USECASE
 
 if TYPE_CHECKING:
-    from pipeline.monitor.diagnose import Finding
+    from pipeline.monitor.diagnose import MonthDiagnosis
     from pipeline.monitor.performance.refit_gain import RefitGain
     from pipeline.monitor.shift_decomposition import Part
 
 
-def diagnosis_report(finding: "Finding") -> str:
+def diagnosis_report(finding: "MonthDiagnosis") -> str:
     """Render a finding with the evidence of each step of the triage."""
     return render("monitor/templates/diagnosis_report.html", noun=USECASE.noun, finding=finding)
 
 
-def draw_diagnosis(finding: "Finding") -> None:
+def draw_diagnosis(finding: "MonthDiagnosis") -> None:
     """Plot the parts of a change and the refit's gain, with intervals, as a PNG file."""
     bars: list[tuple[str, Part | RefitGain]] = [
         (f"{name}, {part.inputs}", of)

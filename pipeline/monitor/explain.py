@@ -49,12 +49,12 @@ from pipeline.shared.errors import SkewFound
 from pipeline.shared.files import parse_json, write_json, write_text
 from pipeline.usecase.chosen import USECASE
 
-FOLDER = MONITOR / "explain"
+_FOLDER = MONITOR / "explain"
 NAME_PATTERN = re.compile(USECASE.monitored.name_pattern)
-WORDS = USECASE.words
+_WORDS = USECASE.words
 _NO_INPUTS = {"year", "month", "day", *USECASE.features.whole_numbers}
 """The parts of an event's date, and what is derived from its instant."""
-TOLERANCE = 1e-6
+_TOLERANCE = 1e-6
 """The largest difference of logged and recomputed risk: the model's inputs are float32."""
 
 
@@ -103,7 +103,7 @@ def explain(request: str | None = None, row: int | None = None) -> str:
     """
     result = explanation(request, row)
     name = request or result.request_id or result.name
-    path = FOLDER / f"{re.sub(r'[^A-Za-z0-9_-]', '-', name)}.json"
+    path = _FOLDER / f"{re.sub(r'[^A-Za-z0-9_-]', '-', name)}.json"
     page = path.with_suffix(".html")
     write_json(path, result.model_dump())
     write_text(page, explanation_report(result))
@@ -148,7 +148,7 @@ def _build(
     features = _features(known, release, request, answer, flags, risk)
     logged = float(answer["risk"]) if answer else None
     differs = [feature.why for feature in features if feature.why]
-    if logged is not None and not abs(risk - logged) <= TOLERANCE:
+    if logged is not None and not abs(risk - logged) <= _TOLERANCE:
         differs.append(f"risk {logged:.6f} was answered, {risk:.6f} is computed again")
     raw = known.request.iloc[0]
     keys = [*REQUEST_KEY, *(one for names in KEYS.values() for one in names)]
@@ -257,10 +257,10 @@ def _label_text(request: pd.DataFrame) -> str:
     raw = request.iloc[0]
     known_at = raw[f"{LABEL}_known_at"]
     if known_at <= now:
-        return f"{'' if raw[LABEL] else 'not '}{WORDS.positive}, known at {_utc_text(known_at)}"
+        return f"{'' if raw[LABEL] else 'not '}{_WORDS.positive}, known at {_utc_text(known_at)}"
     of = USECASE.monitored
     due = (of.earliest or of.deadline)(request).iloc[0]
-    return f"not matured before {_utc_text(due)}, {WORDS.matures}; now is {_utc_text(now)}"
+    return f"not matured before {_utc_text(due)}, {_WORDS.matures}; now is {_utc_text(now)}"
 
 
 def _age(known: EventHistory, at: pd.Timestamp) -> int:

@@ -15,7 +15,7 @@ import pandas as pd
 
 from pipeline.features.definitions import LABEL, matrix
 from pipeline.models import classifier, trees
-from pipeline.monitor.predictions import CACHE, RISK, ScoringModel, days_of, events
+from pipeline.monitor.predictions import CACHE, RISK, ScoringModel, days_of, events_of_window
 from pipeline.registry import champions, versions
 from pipeline.registry.model import load as load_model
 from pipeline.shared import clock
@@ -42,7 +42,7 @@ class Champion:
     @cached_property
     def reference(self) -> pd.DataFrame:
         """The events of its training window with the labels that it was trained on."""
-        return labelled_before(events(self.window), self.trained_until)
+        return labelled_before(events_of_window(self.window), self.trained_until)
 
     @property
     def trained_until(self) -> pd.Timestamp:
@@ -107,7 +107,7 @@ def load_champion(first: str | None = None) -> Champion:
         WrongMonth: it was trained on the day `first`.
     """
     version, window = live_champion(first)
-    model = load_model(versions.fetch(load(RegisterConfig), version), version.digest)
+    model = load_model(versions.fetch_model(load(RegisterConfig), version), version.digest)
     scorer = ScoringModel(version.number, version.tag("release"), model)
     return Champion(scorer, version.digest, window)
 

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from pipeline.monitor.inputs.data_quality import DOCS
-from pipeline.monitor.inputs.drift import PAGE as DRIFT_PAGE
+from pipeline.monitor.inputs.drift import DRIFT_PAGE
 from pipeline.monitor.predictions import RISK
 from pipeline.shared import plots as figures
 from pipeline.shared.config.evaluate import EvaluateConfig
@@ -16,12 +16,12 @@ from pipeline.usecase.chosen import USECASE
 if TYPE_CHECKING:
     from pipeline.monitor.inputs.drift import Drift
     from pipeline.monitor.performance.slice_performance import SliceFigures
-    from pipeline.monitor.report import Month
+    from pipeline.monitor.report import MonthFindings
 
 PICTURE = MONITOR / "month.png"
 
 
-def month_line(found: "Month") -> str:
+def month_line(found: "MonthFindings") -> str:
     """A month in a line: its rows, drift and log loss, and the alerts that fire."""
     risk = next(c for c in found.drift.columns if c.column == RISK)
     firing = found.alerts
@@ -44,13 +44,13 @@ def month_line(found: "Month") -> str:
     )
 
 
-def is_gates_month(found: "Month") -> bool:
+def is_gates_month(found: "MonthFindings") -> bool:
     """Whether the gate judged this champion on this month, by the windows as they are set now."""
     judged, learned = load(EvaluateConfig).window, load(TrainConfig).window
     return judged.first[:7] <= found.name <= judged.last[:7] and found.champion.window == learned
 
 
-def month_report(found: "Month") -> str:
+def month_report(found: "MonthFindings") -> str:
     """A month in three layers: what was served, what it was served with, what came of it."""
     columns, rows = _drift(found.drift)
     intervals, slices = found.outcome.intervals, found.outcome.slices
@@ -94,7 +94,7 @@ def _links(name: str) -> dict[str, str]:
     return {text: to for text, to in places.items() if (MONITOR / to).is_file()}
 
 
-def draw_month(found: "Month") -> None:
+def draw_month(found: "MonthFindings") -> None:
     """Draw the month day by day: outcome beside risk, and the loss beside what was expected."""
     days = [day for day in found.outcome.days if day.figures.log_loss is not None]
     dates = [day.date[5:] for day in days]

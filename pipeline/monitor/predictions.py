@@ -54,7 +54,7 @@ class ScoringModel:
     model: Model
 
 
-def events(window: Window) -> pd.DataFrame:
+def events_of_window(window: Window) -> pd.DataFrame:
     """A row per event of a window with `name`, features and outcomes, by T, checked for leaks.
 
     Arrived months come from the feature table, later ones from the cached table of the year.
@@ -100,7 +100,7 @@ def year_table() -> Path:
 def served_predictions(
     frame: pd.DataFrame, scorer: ScoringModel, log_url: str | None, after: int = 0
 ) -> pd.DataFrame:
-    """The served prediction of each event of `frame` (see `events`), without outcomes.
+    """The served prediction of each event of `frame` (see `events_of_window`), without outcomes.
 
     Columns: request_id, NAME, version, release, source ("log" or "batch"), the
     schedule, KNOWN_AT, NUMERIC and risk. Of several requests for an event the first that reached a
@@ -206,7 +206,8 @@ def days_of(names: pd.Series) -> np.ndarray:
 def count_skew(frame: pd.DataFrame, rows: pd.DataFrame) -> dict[str, int]:
     """Count, by feature, the logged rows whose value differs from the one recomputed for T.
 
-    `frame` and `rows` come from `events` and `served_predictions`. Batch rows are recomputed ones.
+    `frame` and `rows` come from `events_of_window` and `served_predictions`. Batch rows are
+    recomputed ones.
     """
     logged = (rows["source"] == "log").to_numpy()
     found = {}

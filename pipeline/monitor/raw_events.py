@@ -23,7 +23,7 @@ from pipeline.shared.domain import Event, Occurrence, Rolling, State
 from pipeline.shared.errors import RequestUnknown
 from pipeline.usecase.chosen import USECASE
 
-SCHEDULE = "schedule"
+_SCHEDULE = "schedule"
 LAST = 3
 """How many source events are named: the last to become known."""
 
@@ -124,7 +124,7 @@ def _date_of(name: str) -> str:
 def view_of(feature: str) -> str:
     """The view of a feature's source events; the schedule for features of the request."""
     own = [rolling.view for rolling in ROLLING if rolling.name == feature]
-    return next(iter(own or sources(feature)), SCHEDULE)
+    return next(iter(own or sources(feature)), _SCHEDULE)
 
 
 def source_events(known: EventHistory, feature: str) -> SourceEvents | None:

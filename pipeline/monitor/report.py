@@ -19,7 +19,11 @@ from pipeline.monitor.monitored_model import Champion, live_champion, load_champ
 from pipeline.monitor.month_report import draw_month, month_line, month_report
 from pipeline.monitor.operations import alerts, job_signals
 from pipeline.monitor.performance import delayed_labels
-from pipeline.monitor.performance.performance import Performance, Rules, measure_performance
+from pipeline.monitor.performance.performance import (
+    Performance,
+    PerformanceRules,
+    measure_performance,
+)
 from pipeline.monitor.performance.promotion_gain import PromotionGain, measure_promotion
 from pipeline.monitor.performance.refit_gain import RefitGain, measure_gain
 from pipeline.monitor.predictions import (
@@ -27,7 +31,7 @@ from pipeline.monitor.predictions import (
     count_skew,
     count_unknown_callers,
     days_of,
-    events,
+    events_of_window,
     served_predictions,
     table_of,
 )
@@ -49,7 +53,7 @@ FOUND = {
     name: MONITOR / f"{name}.json"
     for name in ("drift", "tripwires", "outcome", "gain", "promotion", "alerts", "month")
 }
-PAGE = MONITOR / "month.html"
+MONTH_PAGE = MONITOR / "month.html"
 
 _FEW_ROWS = 20_000
 _NAMED = 3
@@ -75,7 +79,7 @@ class FiringAlert(Record):
 
 
 @dataclass(frozen=True)
-class Month:
+class MonthFindings:
     """All that was found of a month by an instant."""
 
     name: str
@@ -130,7 +134,7 @@ def _first(details: list[str], kind: str) -> str:
     return "; ".join(details[:_NAMED] + more)
 
 
-def look_at(window: Window, now: pd.Timestamp) -> Month:
+def look_at(window: Window, now: pd.Timestamp) -> MonthFindings:
     """A month as it looks at an instant: what was served, and the labels that had arrived."""
     config = load(MonitorConfig)
     champion = load_champion(window.first)
@@ -144,9 +148,9 @@ def look_at(window: Window, now: pd.Timestamp) -> Month:
         )
         reference = served_predictions(champion.reference, champion.scorer, None)
         # What may refuse comes before the pages for people: a refusal leaves them as they are.
-        told, rules = delayed_labels.daily(frame), Rules.of_configs()
+        told, rules = delayed_labels.daily(frame), PerformanceRules.of_configs()
         outcome = measure_performance(rows, told, now, rules, flags_of(frame), since=window.first)
-        moved = beside.submit(drift.compare, reference, rows, window.first, config)
+        moved = beside.submit(drift.measure_drift, reference, rows, window.first, config)
         inside = days_of(rows[NAME]) >= window.first
         this, theirs = (table[inside].reset_index(drop=True) for table in (rows, frame))
         checks = data_quality.check_quality(reference, this, config.tripwires, now)
@@ -154,7 +158,7 @@ def look_at(window: Window, now: pd.Timestamp) -> Month:
         odd = config.tripwires.odd_requests
         checks += data_quality.validate_served(f"served {window.last[:7]}", this, odd, docs)
         gain = measure_gain(champion, frame, rows, now, config.diagnosis.gain_days)
-        return Month(
+        return MonthFindings(
             name=window.last[:7],
             at=now,
             champion=champion,
@@ -181,7 +185,7 @@ def _with_weeks_before(champion: Champion, window: Window, config: MonitorConfig
     days = config.trailing.window_days
     back = pd.Timestamp(window.first) - pd.Timedelta(days=days)
     first = max(str(back.date()), str((champion.trained_until).date()))
-    return events(Window(first=min(first, window.first), last=window.last))
+    return events_of_window(Window(first=min(first, window.first), last=window.last))
 
 
 def _until(frame: pd.DataFrame, first: str, now: pd.Timestamp) -> pd.DataFrame:
@@ -203,40 +207,37 @@ def flags_of(frame: pd.DataFrame) -> pd.DataFrame:
 def run(month: str | None = None, at: str | None = None) -> str:
     """Write the report of a month: data quality and drift, performance against labels, alerts.
 
-    The earlier one stands if nothing that it rests on has changed.
-
-    `at` is an instant of the replay; by default all of the month's labels have arrived.
+    The earlier one stands if nothing that it rests on has changed. `at` is an instant of the
+    replay; by default all of the month's labels have arrived.
 
     Raises:
         WrongMonth: it is no month of the year, or the champion was trained on it.
         RegistryRefused: there is no champion.
     """
     window = month_window(month, load(MonitorConfig))
-    now = (
-        clock.arrived_at(window.last[:7])
-        if at is None
-        else pd.Timestamp(rollout_ledger.parse_instant(at))
-    )
+    now = clock.arrived_at(window.last[:7])
+    if at is not None:
+        now = pd.Timestamp(rollout_ledger.parse_instant(at))
     inputs = _inputs(window, now)
     if (before := _standing(inputs)) is not None:
-        job_signals.write(job_signals.read())  # the job has run, and says so
+        job_signals.write_signals(job_signals.read())  # the job has run, and says so
         return f"{before.line}; stands: nothing that it rests on has changed"
     found = look_at(window, now)
     if load(MonitorConfig).html == "none":  # older ones would show another comparison
-        drift.PAGE.unlink(missing_ok=True)
+        drift.DRIFT_PAGE.unlink(missing_ok=True)
         shutil.rmtree(data_quality.DOCS, ignore_errors=True)
     write_json(FOUND["drift"], found.drift.model_dump())
     write_json(FOUND["tripwires"], [check.model_dump() for check in found.checks])
     write_json(FOUND["outcome"], found.outcome.model_dump(mode="json"))
     for name, gain in (("gain", found.gain), ("promotion", found.promotion)):
         write_json(FOUND[name], None if gain is None else gain.model_dump())
-    job_signals.write(signals_of(found))
+    job_signals.write_signals(signals_of(found))
     write_json(FOUND["alerts"], [alert.model_dump() for alert in found.alerts])
     draw_month(found)
-    write_text(PAGE, month_report(found))
+    write_text(MONTH_PAGE, month_report(found))
     report = Report(inputs=inputs, line=month_line(found), month=found.name)
     write_json(FOUND["month"], report.model_dump())
-    return f"{report.line} -> {PAGE}"
+    return f"{report.line} -> {MONTH_PAGE}"
 
 
 def _inputs(window: Window, now: pd.Timestamp) -> dict[str, str]:
@@ -255,8 +256,8 @@ def _inputs(window: Window, now: pd.Timestamp) -> dict[str, str]:
 
 def _standing(inputs: dict[str, str]) -> Report | None:
     """The report before, if it rests on the same; what cannot be read is found anew."""
-    wanted = [*FOUND.values(), job_signals.SIGNALS, PAGE]
-    wanted += [drift.PAGE] if load(MonitorConfig).html == "full" else []
+    wanted = [*FOUND.values(), job_signals.SIGNALS, MONTH_PAGE]
+    wanted += [drift.DRIFT_PAGE] if load(MonitorConfig).html == "full" else []
     if not all(path.is_file() for path in wanted):
         return None
     try:
@@ -273,13 +274,13 @@ def last_month() -> str | None:
     return None
 
 
-def signals_of(found: Month) -> job_signals.Signals:
+def signals_of(found: MonthFindings) -> job_signals.JobSignals:
     """The month's end in numbers: what Prometheus is shown, and what alerts are evaluated on."""
     outcome, answerer, gain = found.outcome, found.champion.scorer, found.gain
     figures = outcome.alert.figures
     psi = {c.column: c.lasting for c in found.drift.columns if c.lasting is not None}
     steady = [c.column for c in found.drift.columns if c.group in USECASE.monitored.alarming]
-    return job_signals.Signals(
+    return job_signals.JobSignals(
         at=found.at.to_pydatetime(),
         version=answerer.version,
         release=answerer.release,

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from pipeline.shared.contracts import Record
 
-FILE = "analyses.jsonl"
+_FILE = "analyses.jsonl"
 
 
 class Analysis(Record):
@@ -32,13 +32,13 @@ def append(folder: Path, analysis: Analysis) -> None:
     """Append a line to the rollout's file in one write; a full disk stops no rollout."""
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / FILE).open("ab") as stream:
+        with (folder / _FILE).open("ab") as stream:
             stream.write(analysis.model_dump_json().encode() + b"\n")
 
 
 def read(folder: Path) -> list[Analysis]:
     """Read the analyses of a rollout, the oldest first; half a line of a killed one is left out."""
-    path = folder / FILE
+    path = folder / _FILE
     lines = path.read_bytes().splitlines() if path.is_file() else []
     found = []
     for line in lines:

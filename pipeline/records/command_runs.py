@@ -40,7 +40,7 @@ def note(run: CommandRun, path: Path = RUNS) -> None:
             stream.write(json.dumps(kept).encode() + b"\n")
 
 
-def read(path: Path = RUNS) -> list[CommandRun]:
+def read_runs(path: Path = RUNS) -> list[CommandRun]:
     """Read the runs, the oldest first; empty without a file, and without half-written lines."""
     found = []
     for line in path.read_bytes().splitlines() if path.is_file() else []:

@@ -25,7 +25,7 @@ _MAX_NAMES = 10_000
 """Names that one query may name: databases have a limit."""
 
 
-class Prediction(NamedTuple):
+class LoggedPrediction(NamedTuple):
     """One row of the request log, in the order of its columns; `name` is the event's, in NAME.
 
     `features` holds NUMERIC and `known_at` VIEWS in the bytes of `pack`; None where the features
@@ -71,7 +71,7 @@ TABLE = sa.Table(
 )
 """`id` only grows, so a reader can resume where it stopped."""
 FIELDS = [column.name for column in TABLE.c if column.name != "id"]
-"""The columns that a `Prediction` fills, in its order."""
+"""The columns that a `LoggedPrediction` fills, in its order."""
 
 
 def no_changes(table: str, reason: str) -> dict[str, str]:

@@ -54,7 +54,7 @@ def prune(until: str | None = None) -> str:
     limit = now - pd.Timedelta(days=config.log_days)
     _require_not_needed(limit)
     rule = f"kept for {config.log_days} days, to {limit:%Y-%m-%d %H:%M}Z"
-    removed = remove(config.log_url.get_secret_value(), _minute(limit), _minute(now))
+    removed = remove_predictions(config.log_url.get_secret_value(), _minute(limit), _minute(now))
     if removed is None:
         return f"0 answers of before are in the log, answers are {rule}"
     first, last = (instant(int(removed[f"{end}_predict_at"])) for end in ("first", "last"))
@@ -82,7 +82,7 @@ def _require_not_needed(limit: pd.Timestamp) -> None:
         )
 
 
-def remove(url: str, before: int, at: int) -> dict[str, Any] | None:
+def remove_predictions(url: str, before: int, at: int) -> dict[str, Any] | None:
     """Remove the predictions with a T before a minute; returns the record, None without any.
 
     A prediction without a T, whose features came in the request, goes with the rows logged after

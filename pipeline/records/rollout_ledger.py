@@ -19,7 +19,7 @@ from pipeline.shared.errors import DayUnknown, LedgerRefused
 LEDGER = Path("state/rollout/ledger.db")
 WHOLE = 10_000
 """All traffic: shares are in ten-thousandths."""
-Event = Literal[
+LedgerEvent = Literal[
     "registered",
     "promoted by hand",
     "shadow",
@@ -76,7 +76,7 @@ class Move(Record):
     """
 
     at: datetime
-    event: Event
+    event: LedgerEvent
     rollout: str
     champion: Side
     challenger: Side | None = None

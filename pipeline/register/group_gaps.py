@@ -18,7 +18,7 @@ from pipeline.shared.files import read_parquet
 from pipeline.shared.paired_difference import Difference, difference
 from pipeline.usecase.chosen import USECASE
 
-KINDS = tuple(sorted(USECASE.monitored.categories))
+_KINDS = tuple(sorted(USECASE.monitored.categories))
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def group_gaps(frame: pd.DataFrame, risk: np.ndarray, config: EvaluateConfig) ->
     labels = frame[LABEL].to_numpy()
     day = (frame["month"] * 100 + frame["day"]).to_numpy()
     found = []
-    for kind in KINDS:
+    for kind in _KINDS:
         for name in sorted(set(frame[kind])):
             of = (frame[kind] == name).to_numpy()
             enough = labels[of].sum() >= config.slices.min_positives

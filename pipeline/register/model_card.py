@@ -13,7 +13,7 @@ from pipeline.shared.contracts import OVERALL, SLICES, Kind, Manifest, Training,
 from pipeline.shared.pages import render
 from pipeline.usecase.chosen import USECASE
 
-SECTIONS = {
+CARD_SECTIONS = {
     "": OVERALL,
     "By slice": SLICES,
     "Behaviour": (Kind.BEHAVIOUR,),
@@ -44,6 +44,6 @@ def model_card(
         source=manifest.source,
         snapshots=[one for one in manifest.snapshots if one.month[:7] <= last],
         figures=figures,
-        sections=SECTIONS,
+        sections=CARD_SECTIONS,
         groups=groups,
     )

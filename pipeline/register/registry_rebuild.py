@@ -77,7 +77,7 @@ def _version_by_release() -> dict[str, str]:
     return found
 
 
-def side_of(one: KeptRelease) -> Side:
+def side_of_release(one: KeptRelease) -> Side:
     """A kept release as a side of the ledger."""
     assert one.number is not None, "only a release of a known version is anybody's side"
     sealed = release.read(one.folder, one.digest)

@@ -84,7 +84,7 @@ def _update_alias(config: RegisterConfig) -> tuple[Version | None, str]:
     return version, lag
 
 
-def get_version(config: RegisterConfig, name: str) -> Version:
+def resolve_version(config: RegisterConfig, name: str) -> Version:
     """The version with this number or alias; the champion is the ledger's.
 
     Raises:
@@ -126,10 +126,10 @@ def side_of(version: Version) -> Side:
 
 def registration_transition(version: Version, at: datetime, by: str = "") -> Move:
     """The transition with which the first champion starts to serve."""
-    return begin(side_of(version), at, by)
+    return registration_of_side(side_of(version), at, by)
 
 
-def begin(side: Side, at: datetime, by: str = "", before: int | None = None) -> Move:
+def registration_of_side(side: Side, at: datetime, by: str = "", before: int | None = None) -> Move:
     """The same for a release in the ledger's terms; `before` counts the rollouts before it."""
     number = 1 + (rollout_ledger.count_rollouts() if before is None else before)
     return Move(

@@ -110,7 +110,7 @@ def make_store(database: Path) -> None:
         MlflowClient(url, url).search_experiments(max_results=1)
 
 
-def exists(config: RegisterConfig) -> bool:
+def store_exists(config: RegisterConfig) -> bool:
     """Whether there is a store; a local file is checked without importing MLflow."""
     return config.database is None or config.database.is_file()
 

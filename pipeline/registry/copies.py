@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipeline.registry import locations
 from pipeline.registry.client import connect, experiment_id
-from pipeline.registry.versions import CHAMPION, Version, fetch
+from pipeline.registry.versions import CHAMPION, Version, fetch_model
 from pipeline.shared.config.register import RegisterConfig
 
 
@@ -54,4 +54,6 @@ def restore(config: RegisterConfig, versions: dict[int, VersionFiles]) -> None:
         if one is None:
             client.delete_model_version(config.model_name, added.version)
         else:
-            fetch(config, Version.of(client.get_model_version(config.model_name, added.version)))
+            fetch_model(
+                config, Version.of(client.get_model_version(config.model_name, added.version))
+            )

@@ -200,7 +200,7 @@ def relocate(config: RegisterConfig) -> str:
     """
     changed = _relocate_registry(config)
     for folder in sorted(installation.REPLAYS.glob("*/")):
-        changed += [str(folder)] if installation.adopt(folder) else []
+        changed += [str(folder)] if installation.attach_replay(folder) else []
         if (folder / CONFIGS).is_dir():
             with contextlib.chdir(folder):
                 changed += [f"{folder}/{made}" for made in _relocate_registry(load(RegisterConfig))]

@@ -37,13 +37,13 @@ def refusal(content: bytes) -> str:
     if _is_pickle(content):
         return "a pickle, which runs code when it is loaded"
     try:
-        model = parse(content)
+        model = parse_onnx(content)
     except ValueError as error:
         return f"malformed ONNX: {error}"
     return next((reason for message in _messages(model) if (reason := _reason(message))), "")
 
 
-def parse(content: bytes) -> Any:
+def parse_onnx(content: bytes) -> Any:
     """The onnx.ModelProto of these bytes.
 
     Raises:

@@ -28,10 +28,10 @@ RELEASE_FILES, EXPORT_RECORD = "papers", "placed.json"
 """In an exported release: the folder of its files, and the record of its registry version."""
 _NAME = re.compile(r"[0-9a-f]{12}")
 ENVIRONMENT = Path("requirements.lock")
-MANIFEST, SERVICE = INGEST / "manifest.json", FEATURES / "service.json"
+MANIFEST, FEATURE_SERVICE = INGEST / "manifest.json", FEATURES / "service.json"
 TRAINING, VERDICT = TRAIN / "training.json", EVALUATE / "verdict.json"
 MODEL = TRAIN / versions.MODEL_FILE
-REQUIRED_FILES = [dvc_lock.LOCK, ENVIRONMENT, MANIFEST, SERVICE, TRAINING, VERDICT]
+REQUIRED_FILES = [dvc_lock.LOCK, ENVIRONMENT, MANIFEST, FEATURE_SERVICE, TRAINING, VERDICT]
 
 
 def _inside(name: str) -> str:
@@ -41,7 +41,7 @@ def _inside(name: str) -> str:
     return name
 
 
-Name = Annotated[str, AfterValidator(_inside)]
+_Name = Annotated[str, AfterValidator(_inside)]
 
 
 class Release(Record):
@@ -55,7 +55,7 @@ class Release(Record):
     config: Sha256
     python: str
     machine: str
-    papers: dict[Name, Sha256]
+    papers: dict[_Name, Sha256]
 
 
 def gather(folder: Path) -> None:
@@ -76,9 +76,9 @@ def seal(folder: Path) -> Release:
     release = Release(
         commit=lineage.require_checkout(),
         patch=file_hash(patch) if patch.is_file() else None,
-        data=data_version(folder),
+        data=recorded_data_version(folder),
         model=read_paper(folder / TRAINING)["digest"],
-        features=read_paper(folder / SERVICE)["version"],
+        features=read_paper(folder / FEATURE_SERVICE)["version"],
         config=config_version(folder, dvc_lock.read_lock(folder / dvc_lock.LOCK)),
         python=machine["python"],
         machine=machine["machine"],
@@ -127,7 +127,7 @@ def config_version(folder: Path, lock: dict[str, dvc_lock.Stage]) -> str:
     return text_hash("\n".join(f"{name} {file_hash(folder / name)}" for name in names))
 
 
-def data_version(folder: Path) -> str:
+def recorded_data_version(folder: Path) -> str:
     """One digest over the snapshots that the manifest lists."""
     return lineage.data_version(read_paper(folder / MANIFEST)["snapshots"])
 

@@ -9,19 +9,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.registry import versions
+from pipeline.registry import release, versions
 from pipeline.registry.release import (
+    FEATURE_SERVICE,
     MODEL,
     PATCH,
-    SERVICE,
     TRAINING,
     VERDICT,
     Release,
     artifact_path,
     config_version,
-    data_version,
-    read,
     read_paper,
+    recorded_data_version,
     tags,
 )
 from pipeline.registry.versions import Version
@@ -88,17 +87,17 @@ def fetch(config: RegisterConfig, registered: Version) -> tuple[Release, Path, P
     """
     digest = registered.tag("release")
     folder = versions.fetch_folder(config, registered, artifact_path(digest))
-    release = read(folder, digest)
-    for name, sealed in tags(release, folder).items():
-        if (tag := registered.tags.get(name, "nothing")) != sealed:
+    sealed = release.read(folder, digest)
+    for name, said in tags(sealed, folder).items():
+        if (tag := registered.tags.get(name, "nothing")) != said:
             raise ArtifactTampered(
                 f"tag {name} of {config.model_name} version {registered.number} says {tag!r}, "
-                f"its release says {sealed!r}: the registry was rewritten; restore "
+                f"its release says {said!r}: the registry was rewritten; restore "
                 f"{config.tracking_url} from a backup; {REPAIR}"
             )
-    model = versions.fetch(config, registered)
-    require_in_step(release, folder, model)
-    return release, folder, model
+    model = versions.fetch_model(config, registered)
+    require_in_step(sealed, folder, model)
+    return sealed, folder, model
 
 
 def _tree_differs(release: Release, folder: Path, lock: dict[str, dvc_lock.Stage]) -> str:
@@ -123,7 +122,7 @@ def _commit_differs(release: Release, lock: dict[str, dvc_lock.Stage], checkout:
 
 
 def _data_differs(release: Release, folder: Path, lock: dict[str, dvc_lock.Stage]) -> str:
-    data = data_version(folder)
+    data = recorded_data_version(folder)
     return _digest_differs("the manifest", release.data, data) or _run_differs(
         "data", release, folder, lock
     )
@@ -146,8 +145,8 @@ def _model_differs(
 
 
 def _features_differ(release: Release, folder: Path, lock: dict[str, dvc_lock.Stage]) -> str:
-    service = read_paper(folder / SERVICE)["version"]
-    return _digest_differs(SERVICE.name, release.features, service) or (
+    service = read_paper(folder / FEATURE_SERVICE)["version"]
+    return _digest_differs(FEATURE_SERVICE.name, release.features, service) or (
         _run_differs("features", release, folder, lock)
     )
 

@@ -86,7 +86,7 @@ def export(name: str) -> str:
 def _find_version(registry: RegisterConfig, name: str) -> versions.Version:
     if _DIGEST.fullmatch(name):
         return versions.version_of_release(registry, name)
-    return champions.get_version(registry, name)
+    return champions.resolve_version(registry, name)
 
 
 def _copy(to: Path, files: Path, model: Path, record: ExportRecord) -> None:

@@ -16,7 +16,7 @@ SEARCHES = (
     "trials of one and compare them: MLflow draws parallel coordinates. A search proposes; the "
     "gate decides."
 )
-MODEL = (
+MODEL_DESCRIPTION = (
     f"{USECASE.question} `champion` serves; `challenger` passed the gate and may be rolled out. "
     "The ledger of rollouts decides, and the aliases follow it: `make rollout`."
 )

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from pipeline.registry import locations, model_scan, run_description
-from pipeline.registry.client import connect, exists, experiment_id
+from pipeline.registry.client import connect, experiment_id, store_exists
 from pipeline.registry.versions import MODEL_FILE
 from pipeline.shared import lineage
 from pipeline.shared.config.loading import CONFIGS, load
@@ -125,7 +125,7 @@ def _log_model(training: Training) -> None:
         TensorSpec(np.dtype("float32"), (-1, 2), "probabilities"),
     ]
     mlflow.onnx.log_model(
-        model_scan.parse((TRAIN / MODEL_FILE).read_bytes()),
+        model_scan.parse_onnx((TRAIN / MODEL_FILE).read_bytes()),
         name="model",
         signature=ModelSignature(Schema([inputs]), Schema(outputs)),
         input_example={"inputs": _example()},
@@ -183,7 +183,7 @@ def note_verdict(config: RegisterConfig, verdict: Verdict) -> None:
 
     The run gets tags to search by, and a nested run with every check as a metric.
     """
-    run_id = find_run(config, verdict.challenger) if exists(config) else None
+    run_id = find_run(config, verdict.challenger) if store_exists(config) else None
     if run_id is None:
         return
     client = connect(config)

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from pipeline.registry import locations, run_description
-from pipeline.registry.client import connect, download, exists, registered_model, require_kept
+from pipeline.registry.client import connect, download, registered_model, require_kept, store_exists
 from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.databases import REPAIR
 from pipeline.shared.errors import ArtifactTampered, RegistryRefused, VersionUnknown
@@ -80,7 +80,7 @@ def version_of_alias(config: RegisterConfig, alias: str) -> Version | None:
     Raises:
         RegistryRefused: the alias names a version that is gone.
     """
-    if not exists(config):
+    if not store_exists(config):
         return None
     client = connect(config)
     model = registered_model(client, config)
@@ -93,7 +93,7 @@ def version_of_alias(config: RegisterConfig, alias: str) -> Version | None:
 
 def registry_contents(config: RegisterConfig) -> RegistryContents:
     """All versions and aliases of the model; empty without a registry."""
-    if not exists(config):
+    if not store_exists(config):
         return RegistryContents()
     model = registered_model(connect(config), config)
     if model is None:
@@ -113,7 +113,7 @@ def _source(client: Any, config: RegisterConfig, number: str) -> str:
     return locations.resolve(config, source)
 
 
-def fetch(config: RegisterConfig, registered: Version) -> Path:
+def fetch_model(config: RegisterConfig, registered: Version) -> Path:
     """Fetch a registered version's model file and verify its digest.
 
     Raises:
@@ -145,7 +145,7 @@ def get_version(config: RegisterConfig, name: str) -> Version:
             f"{name!r} is no version: name a number such as 1, or an alias such as {CHAMPION}, as "
             "in `make lineage VERSION=1`"
         )
-    registered = registered_model(connect(config), config) if exists(config) else None
+    registered = registered_model(connect(config), config) if store_exists(config) else None
     aliases = dict(registered.aliases) if registered else {}
     versions = {version.number: version for version in _versions(config)} if registered else {}
     version = versions.get(str(aliases.get(name, name)))
@@ -164,7 +164,7 @@ def version_of_release(config: RegisterConfig, release: str) -> Version:
     Raises:
         VersionUnknown: there is none.
     """
-    versions = _versions(config) if exists(config) else []
+    versions = _versions(config) if store_exists(config) else []
     for registered in versions:
         if registered.tags.get("release") == release:
             return registered
@@ -192,7 +192,9 @@ def add_version(
     """Register the model of a run as a new version with its lineage as tags."""
     client = connect(config)
     if registered_model(client, config) is None:
-        client.create_registered_model(config.model_name, description=run_description.MODEL)
+        client.create_registered_model(
+            config.model_name, description=run_description.MODEL_DESCRIPTION
+        )
     models = client.get_run(run_id).outputs.model_outputs
     added = client.create_model_version(
         config.model_name,
@@ -202,7 +204,7 @@ def add_version(
         description=description or None,
     )
     registered = Version.of(client.get_model_version(config.model_name, added.version))
-    fetch(config, registered)
+    fetch_model(config, registered)
     return registered
 
 

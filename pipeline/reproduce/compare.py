@@ -41,7 +41,7 @@ _TOKEN = re.compile(rf"(?<!\w)(?<!\w[.-])(?:{_DIGEST.pattern}|{_NUMBER})(?!\w)")
 _PICTURES = {".png"}
 
 
-class Item(Record):
+class ComparedItem(Record):
     """One comparison: the recorded value, the rebuilt one, and the answer."""
 
     stage: str
@@ -73,7 +73,7 @@ class Rebuild:
         return paper if paper.is_file() else dvc_lock.cache_path(md5, self.cache)
 
 
-def compare_outputs(rebuilt: Rebuild, config: ReproduceConfig) -> list[Item]:
+def compare_outputs(rebuilt: Rebuild, config: ReproduceConfig) -> list[ComparedItem]:
     """Compare every output of every stage with the recorded one, in the order of the pipeline."""
     return [
         _output(rebuilt, config, stage, path, md5)
@@ -84,15 +84,17 @@ def compare_outputs(rebuilt: Rebuild, config: ReproduceConfig) -> list[Item]:
 
 def compare_values(
     stage: str, what: str, recorded: str, found: str, otherwise: Answer = "different"
-) -> Item:
+) -> ComparedItem:
     """Compare two short texts, such as digests; `otherwise` is the answer if they differ."""
     answer = "equal" if recorded == found else otherwise
     if answer == "equal" and recorded != found:
         answer = "within tolerance"  # the same rows in other bytes
-    return Item(stage=stage, what=what, answer=answer, recorded=recorded, found=found)
+    return ComparedItem(stage=stage, what=what, answer=answer, recorded=recorded, found=found)
 
 
-def _output(rebuilt: Rebuild, config: ReproduceConfig, stage: str, path: str, md5: str) -> Item:
+def _output(
+    rebuilt: Rebuild, config: ReproduceConfig, stage: str, path: str, md5: str
+) -> ComparedItem:
     found = dvc_lock.md5(rebuilt.folder / path)
     if found == md5:
         return compare_values(stage, path, md5, found)
@@ -100,7 +102,9 @@ def _output(rebuilt: Rebuild, config: ReproduceConfig, stage: str, path: str, md
     why = WHY.get(Path(path).name, "") if answer == "within tolerance" else ""
     detail = f"{detail}; {why}" if why else detail
     found = found or "nothing"
-    return Item(stage=stage, what=path, answer=answer, recorded=md5, found=found, detail=detail)
+    return ComparedItem(
+        stage=stage, what=path, answer=answer, recorded=md5, found=found, detail=detail
+    )
 
 
 def _content(
@@ -143,7 +147,7 @@ def _file(
 def _folder(
     rebuilt: Rebuild, config: ReproduceConfig, stage: str, path: str, md5: str
 ) -> tuple[Answer, str]:
-    old = dvc_lock.members(md5, rebuilt.cache)
+    old = dvc_lock.cached_members(md5, rebuilt.cache)
     folder = rebuilt.folder / path
     new = {path.relative_to(folder).as_posix() for path in files.members(folder)}
     if new != old.keys():

@@ -23,7 +23,7 @@ from pipeline.usecase.chosen import USECASE
 def lineage(version: str = tracking.CHAMPION) -> str:
     """Write a version's lineage report and model card after checking that its release is intact."""
     registry = load(RegisterConfig)
-    registered = champions.get_version(registry, version)
+    registered = champions.resolve_version(registry, version)
     sealed, folder, _ = release_consistency.fetch(registry, registered)
     name = f"{registry.model_name} version {registered.number}"
     path = REPRODUCE / f"lineage-{registered.number}.md"

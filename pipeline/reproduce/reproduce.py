@@ -12,7 +12,7 @@ from pipeline.records import rollout_ledger
 from pipeline.registry import champions, copies, release, release_consistency, versions
 from pipeline.registry.release import MANIFEST, MODEL, TRAINING, VERDICT, Release
 from pipeline.reproduce import compare, environment
-from pipeline.reproduce.compare import Item, Rebuild
+from pipeline.reproduce.compare import ComparedItem, Rebuild
 from pipeline.shared import checkouts, dvc_lock
 from pipeline.shared.config.loading import load, read_values
 from pipeline.shared.config.register import RegisterConfig
@@ -34,8 +34,8 @@ class Reproduction(Record):
     python: str
     threads: str
     finished: bool
-    headlines: list[Item]
-    outputs: list[Item]
+    headlines: list[ComparedItem]
+    outputs: list[ComparedItem]
 
 
 def run(
@@ -51,7 +51,7 @@ def run(
         NotReproduced: an output differs; the message names the first such stage.
     """
     config, registry = load(ReproduceConfig), load(RegisterConfig)
-    registered = champions.get_version(registry, _served_version(at) if at else version)
+    registered = champions.resolve_version(registry, _served_version(at) if at else version)
     sealed, release_folder, model = release_consistency.fetch(registry, registered)
     with checkouts.worktree(sealed.commit, release_folder / release.PATCH) as folder:
         shutil.copyfile(release_folder / dvc_lock.LOCK, folder / dvc_lock.LOCK)
@@ -117,7 +117,7 @@ def _isolate_registry(registry: RegisterConfig, folder: Path, release_folder: Pa
             f"the version was judged against {opponent[:12]}, which "
             f"{registry.tracking_url} no longer holds: restore it from a backup"
         )
-    number = copies.copy_champion(own, champion, versions.fetch(registry, champion))
+    number = copies.copy_champion(own, champion, versions.fetch_model(registry, champion))
     first = champions.registration_transition(
         replace(champion, number=number), rollout_ledger.beginning()
     )
@@ -140,7 +140,7 @@ def _override_threads(folder: Path, threads: int) -> dict[str, str]:
     return {found[0].replace("threads", '"threads"'): f'"threads": {threads}'}
 
 
-def headlines(sealed: Release, rebuilt: Rebuild, outputs: list[Item]) -> list[Item]:
+def headlines(sealed: Release, rebuilt: Rebuild, outputs: list[ComparedItem]) -> list[ComparedItem]:
     """The headline comparisons by hash: the snapshots, the model, and its predictions.
 
     If hashes differ, the answer is that of the output that they stand for.
@@ -193,7 +193,7 @@ def _summary(found: Reproduction, path: Path) -> str:
     return f"version {found.version} is what was registered: {counted} -> {path}\n{rows}"
 
 
-def _item_text(item: Item) -> str:
+def _item_text(item: ComparedItem) -> str:
     if item.answer == "equal":
         return item.recorded[:12]
     return item.detail or f"{item.recorded[:12]} was recorded, {item.found[:12]} is there"

@@ -20,8 +20,8 @@ from airflow.sdk import DAG, Asset, Param
 from airflow.timetables.assets import AssetOrTimeSchedule
 from airflow.timetables.trigger import CronTriggerTimetable
 
-PROJECT = Path(os.environ.get("PIPELINE_PROJECT", Path(__file__).resolve().parents[2]))
-STEPS: dict[str, str] = yaml.safe_load((PROJECT / "configs/retrain/steps.yaml").read_text())
+_PROJECT = Path(os.environ.get("PIPELINE_PROJECT", Path(__file__).resolve().parents[2]))
+_STEPS: dict[str, str] = yaml.safe_load((_PROJECT / "configs/retrain/steps.yaml").read_text())
 ARRIVED = Asset("month-arrived")
 """The event that a data source emits when a month has arrived."""
 LOCKED = {"register"}
@@ -39,16 +39,16 @@ with DAG(
     max_active_runs=1,  # two would move the same configs
     params={
         "as_of": Param("", type="string", pattern=r"^(\d{4}-\d\d(-\d\d)?)?$"),
-        "until": Param("canary", type="string", enum=list(STEPS)),
+        "until": Param("canary", type="string", enum=list(_STEPS)),
     },
 ) as dag:
     before = None
-    for place, (step, words) in enumerate(STEPS.items()):
+    for place, (step, words) in enumerate(_STEPS.items()):
         # A form's input reaches the command through the environment, never as a part of it.
-        wanted = f'case " {" ".join(list(STEPS)[place:])} " in *" $UNTIL "*) ;; *) exit 99 ;; esac'
+        wanted = f'case " {" ".join(list(_STEPS)[place:])} " in *" $UNTIL "*) ;; *) exit 99 ;; esac'
         task = BashOperator(
             task_id=step,
-            bash_command=f"{wanted}; cd {shlex.quote(str(PROJECT))} && {words} ",
+            bash_command=f"{wanted}; cd {shlex.quote(str(_PROJECT))} && {words} ",
             env={"AS_OF": "{{ params.as_of }}", "UNTIL": "{{ params.until }}"},
             append_env=True,
             retries=2 if step in LOCKED else 0,

@@ -16,10 +16,10 @@ from pipeline.records.rollout_ledger import Move
 from pipeline.register.register import run as register
 from pipeline.registry import versions
 from pipeline.retrain import journal, training_windows
-from pipeline.retrain.data_guards import require_sound
+from pipeline.retrain.data_guards import require_sound_rows
 from pipeline.retrain.policy import Attempt
-from pipeline.rollout.canary import canary
-from pipeline.rollout.shadow import shadow
+from pipeline.rollout.canary import run_canary
+from pipeline.rollout.shadow import run_shadow
 from pipeline.rollout.traffic.live_traffic import Source
 from pipeline.shared import dvc_lock, errors
 from pipeline.shared.config.loading import load
@@ -156,7 +156,7 @@ def _data(_: OpenAttempt) -> Payload:
 
 
 def _guards(_: OpenAttempt) -> Payload:
-    checks = require_sound()
+    checks = require_sound_rows()
     return {"checks": {check.name: [check.found, check.limit] for check in checks}}
 
 
@@ -199,7 +199,7 @@ def _shadow(attempt: OpenAttempt) -> Payload:
     moves = attempt.moves()
     if not any(m.event == "shadow passed" or m.rollout.endswith("canary") for m in moves):
         _require_not_over(moves)
-        shadow(attempt.source, only_serving=True)
+        run_shadow(attempt.source, only_serving=True)
     return _transition(attempt, "shadow passed")
 
 
@@ -211,7 +211,7 @@ def _canary(attempt: OpenAttempt) -> Payload:
     ):
         _require_not_over(moves)
         # A fixed draw, so that the same data give the same journal.
-        canary(attempt.source, draw="loop", fast_track=attempt.fast_track)
+        run_canary(attempt.source, draw="loop", fast_track=attempt.fast_track)
     return _transition(attempt, "promoted")
 
 

@@ -25,7 +25,7 @@ from pipeline.shared.contracts import Check, Kind, at_least, at_most
 from pipeline.shared.errors import TrainingRefused
 from pipeline.usecase.chosen import USECASE
 
-GROUP = next(iter(USECASE.monitored.categories), "sched_hour")
+_GROUP = next(iter(USECASE.monitored.categories), "sched_hour")
 """The category that divides rows into cells, together with the part of the day."""
 
 
@@ -45,7 +45,7 @@ def coverage(rows: pd.DataFrame, limits: Guards, first_hours: list[int]) -> Chec
         "cells"
     )
     found = round(float(share.iloc[0]), 4) if len(share) else 0.0
-    name = f"coverage of {GROUP} and hour"
+    name = f"coverage of {_GROUP} and hour"
     return at_least(Kind.DATA, name, found, limits.min_coverage, detail)
 
 
@@ -102,7 +102,7 @@ def agreement(rows: pd.DataFrame, rule: OutcomeRule) -> Check:
     return at_least(Kind.DATA, "labels agree with flags", found, rule.min_agreement, detail)
 
 
-def require_sound() -> list[Check]:
+def require_sound_rows() -> list[Check]:
     """Run every guard on the current training rows.
 
     Raises:
@@ -131,7 +131,7 @@ def guards() -> str:
     """
     if USECASE.split:
         return f"0 guards: {USECASE.noun} have no order that days could lack; the data gate judges"
-    checks = require_sound()
+    checks = require_sound_rows()
     words = "; ".join(f"{c.name} {c.found:g} (limit {c.limit:g})" for c in checks)
     return f"{len(checks)} guards passed for training to {load(TrainConfig).whole.last}: {words}"
 
@@ -180,7 +180,7 @@ def _is_new(rows: pd.DataFrame, days: int) -> pd.Series:
 def _cells(rows: pd.DataFrame, first_hours: list[int]) -> pd.Series:
     band = np.searchsorted(first_hours, rows["sched_hour"].to_numpy(), side="right") - 1
     starts = np.array([f" from {hour:02}h" for hour in first_hours])[band]
-    return pd.Series(rows[GROUP].astype(str) + starts)
+    return pd.Series(rows[_GROUP].astype(str) + starts)
 
 
 def _a_day(cells: pd.Series, rows: pd.DataFrame) -> pd.Series:

@@ -1,19 +1,19 @@
 """The policy's decisions, replayed from the journal to show that each one is reproducible."""
 
 from pipeline.retrain import journal
-from pipeline.retrain.journal import Event
+from pipeline.retrain.journal import JournalEvent
 from pipeline.retrain.policy import Attempt, PolicyCheck, differing_decisions
 from pipeline.shared.errors import ArtifactTampered, RegistryRefused
 
 
-def attempts(events: list[Event]) -> list[Attempt]:
+def attempts(events: list[JournalEvent]) -> list[Attempt]:
     """Every attempt that ended, the oldest first."""
     fields = Attempt.model_fields
     lines = [{"at": event.at, **event.told} for event in events if event.kind == "ended"]
     return [Attempt.model_validate({k: v for k, v in one.items() if k in fields}) for one in lines]
 
 
-def recorded_checks(events: list[Event]) -> list[PolicyCheck]:
+def recorded_checks(events: list[JournalEvent]) -> list[PolicyCheck]:
     """Every journaled check with the attempts that had ended before it: its decision's inputs."""
     return [
         PolicyCheck.model_validate({**event.told, "attempts": attempts(events[:place])})

@@ -18,15 +18,15 @@ JOURNAL = Path("state/retrain/journal.db")
 _WHAT = "journal"
 _DIGITS = 6
 
-Kind = Literal["day", "check", "attempt", "step", "ended"]
+JournalKind = Literal["day", "check", "attempt", "step", "ended"]
 """A day was monitored, the policy was consulted, an attempt began, did a step, or ended."""
 
 
-class Event(Record):
+class JournalEvent(Record):
     """One line of the journal: the instant in the replay, the kind, and its payload (`told`)."""
 
     at: str
-    kind: Kind
+    kind: JournalKind
     told: dict[str, Any]
 
     @property
@@ -35,14 +35,16 @@ class Event(Record):
         return self.at[:10]
 
 
-def add(at: pd.Timestamp, kind: Kind, told: dict[str, Any], path: Path = JOURNAL) -> Event:
+def add(
+    at: pd.Timestamp, kind: JournalKind, told: dict[str, Any], path: Path = JOURNAL
+) -> JournalEvent:
     """Append a line; when this returns, it is on disk.
 
     Raises:
         LedgerRefused: it is older than the last one: the clock went backwards.
         ArtifactTampered: the journal was rewritten.
     """
-    event = Event(at=f"{at:%Y-%m-%dT%H:%MZ}", kind=kind, told=_round(told))
+    event = JournalEvent(at=f"{at:%Y-%m-%dT%H:%MZ}", kind=kind, told=_round(told))
 
     def forward(known: list[Link]) -> None:
         if known and event.at < (last := _event(known[-1]).at):
@@ -56,7 +58,7 @@ def add(at: pd.Timestamp, kind: Kind, told: dict[str, Any], path: Path = JOURNAL
     return event
 
 
-def events(path: Path = JOURNAL) -> list[Event]:
+def events(path: Path = JOURNAL) -> list[JournalEvent]:
     """Every line, the oldest first.
 
     Raises:
@@ -71,8 +73,8 @@ def last_hash(path: Path = JOURNAL) -> str:
     return links[-1].hash if links else ""
 
 
-def _event(one: Link) -> Event:
-    return Event.model_validate(json.loads(one.text))
+def _event(one: Link) -> JournalEvent:
+    return JournalEvent.model_validate(json.loads(one.text))
 
 
 def _round(told: Any) -> Any:

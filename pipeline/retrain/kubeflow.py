@@ -20,10 +20,10 @@ import yaml
 from kfp import compiler, dsl, local
 
 ROOT = Path(__file__).resolve().parents[2]
-STEPS: dict[str, str] = yaml.safe_load((ROOT / "configs/retrain/steps.yaml").read_text())
+_STEPS: dict[str, str] = yaml.safe_load((ROOT / "configs/retrain/steps.yaml").read_text())
 COMPILED = ROOT / "configs/retrain/kubeflow.yaml"
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-IMAGE = f"{PROJECT['name']}:{PROJECT['version']}"
+_PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+IMAGE = f"{_PROJECT['name']}:{_PROJECT['version']}"
 """The release's image; on a cluster pin its digest, since a tag can move."""
 
 
@@ -41,7 +41,7 @@ def command(words: str, project: str, as_of: str) -> str:
 def _chain_steps(steps: list[str], project: str, as_of: str) -> None:
     before = None
     for step in steps:
-        task = command(words=STEPS[step], project=project, as_of=as_of).set_display_name(step)
+        task = command(words=_STEPS[step], project=project, as_of=as_of).set_display_name(step)
         task.set_caching_options(False)  # the same command does something else on other data
         if before is not None:
             task.after(before)
@@ -51,7 +51,7 @@ def _chain_steps(steps: list[str], project: str, as_of: str) -> None:
 @dsl.pipeline(name="retrain", description="Retrain, gate, register, shadow, canary")
 def retrain(project: str = "/project", as_of: str = "") -> None:
     """Run every step, one after another."""
-    _chain_steps(list(STEPS), project, as_of)
+    _chain_steps(list(_STEPS), project, as_of)
 
 
 def compile_pipeline() -> None:
@@ -61,7 +61,7 @@ def compile_pipeline() -> None:
 
 def run(project: str, as_of: str, until: str) -> None:
     """Run the pipeline locally up to a step, in processes; a failing step raises."""
-    steps = list(STEPS)[: list(STEPS).index(until) + 1]
+    steps = list(_STEPS)[: list(_STEPS).index(until) + 1]
 
     @dsl.pipeline(name="retrain")
     def some(project: str, as_of: str) -> None:
@@ -77,7 +77,7 @@ def main() -> int:
     parser.add_argument("action", choices=["compile", "run"])
     parser.add_argument("project", nargs="?", default=str(ROOT))
     parser.add_argument("--as-of", default="")
-    parser.add_argument("--until", choices=STEPS, default=list(STEPS)[-1])
+    parser.add_argument("--until", choices=_STEPS, default=list(_STEPS)[-1])
     chosen = parser.parse_args()
     if chosen.action == "compile":
         compile_pipeline()

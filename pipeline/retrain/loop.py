@@ -22,10 +22,10 @@ from pipeline.records.rollout_ledger import Entry, Side
 from pipeline.retrain import journal
 from pipeline.retrain.attempt import restore_data, run_attempt
 from pipeline.retrain.decisions import attempts
-from pipeline.retrain.journal import Event
-from pipeline.retrain.policy import decide, is_check_day
-from pipeline.retrain.replayed_predictions import Year, serves_all
-from pipeline.retrain.signals import DAY, Feed, Monitor, daily_file
+from pipeline.retrain.journal import JournalEvent
+from pipeline.retrain.policy import decide_retraining, is_check_day
+from pipeline.retrain.replayed_predictions import ReplayedYear, serves_all
+from pipeline.retrain.signals import DAY, LabelFeed, Monitor, daily_file
 from pipeline.rollout.traffic.live_traffic import Source
 from pipeline.shared.clock import LABELS_COMPLETE
 from pipeline.shared.config.loading import load
@@ -36,7 +36,7 @@ from pipeline.shared.errors import DayUnknown, RegistryRefused, RolloutRefused
 from pipeline.shared.watcher import hold
 from pipeline.usecase.chosen import USECASE
 
-LOCK = Path("state/retrain/loop.lock")
+_LOCK = Path("state/retrain/loop.lock")
 _LEAST_ROLLOUT_DAYS = 10
 _WARM = pd.Timestamp(USECASE.begins) + pd.Timedelta(days=7)
 YEAR = Window(first=f"{_WARM:%Y-%m-%d}", last=USECASE.last_day)
@@ -61,11 +61,11 @@ class Online(Protocol):
         """Stop the servers, if any run."""
 
 
-OpenOnline = Callable[[Year, float], Online]
+OpenOnline = Callable[[ReplayedYear, float], Online]
 """Opens the online path for a share of a year's events."""
 
 
-def loop(open_online: OpenOnline, until: str = USECASE.last_day) -> str:
+def run_loop(open_online: OpenOnline, until: str = USECASE.last_day) -> str:
     """Run the loop to a day, retraining the champion on the way; return a summary line.
 
     `open_online` opens the online path for a sample of the traffic.
@@ -100,18 +100,18 @@ def exclusive_lock() -> Iterator[None]:
     Raises:
         RolloutRefused: another loop runs.
     """
-    with hold(LOCK) as mine:
+    with hold(_LOCK) as mine:
         if mine is None:
             raise RolloutRefused(
-                f"a loop runs already, 1 at a time is allowed ({LOCK} is held); wait for it, or "
+                f"a loop runs already, 1 at a time is allowed ({_LOCK} is held); wait for it, or "
                 "stop it: `make loop` resumes where it was"
             )
         yield
 
 
 def run_days(
-    until: pd.Timestamp, open_online: OpenOnline, feed: Feed = daily_file
-) -> Iterator[Event]:
+    until: pd.Timestamp, open_online: OpenOnline, feed: LabelFeed = daily_file
+) -> Iterator[JournalEvent]:
     """Run day by day from the end of the journal; yield each new journal event."""
     known = rollout_ledger.entries()
     if not known:
@@ -119,7 +119,7 @@ def run_days(
             "the ledger has 0 entries, 1 is needed to begin: `make champion` registers a model"
         )
     restore_data()
-    year = Year.of(YEAR)
+    year = ReplayedYear.of(YEAR)
     monitor = Monitor.from_ledger(year, feed)
     online = open_online(year, load(RetrainConfig).online_share)
     try:
@@ -142,7 +142,7 @@ def _first_day(known: list[Entry]) -> str:
     return f"{pd.Timestamp(known[0].move.at).tz_convert(ZONE):%Y-%m-%d}"
 
 
-def _run_day(day: str, monitor: Monitor, online: Online) -> Iterator[Event]:
+def _run_day(day: str, monitor: Monitor, online: Online) -> Iterator[JournalEvent]:
     """Process a day whose labels have arrived; on check days decide and act."""
     now = pd.Timestamp(day, tz="UTC") + LABELS_COMPLETE
     known = [entry for entry in rollout_ledger.entries() if pd.Timestamp(entry.move.at) <= now]
@@ -174,7 +174,7 @@ def rollout_days() -> int:
 
 def _check(
     now: pd.Timestamp, known: list[Entry], monitor: Monitor, online: Online
-) -> Iterator[Event]:
+) -> Iterator[JournalEvent]:
     """Consult the policy, unless a rollout is in progress, and act on its decision."""
     events, policy = journal.events(), load(RetrainConfig).policy
     checks = [e for e in events if e.kind == "check" and pd.Timestamp(e.at) == now]
@@ -189,7 +189,7 @@ def _check(
         first = max(since, f"{now - 7 * DAY:%Y-%m-%d}")
         skew = online.ask(side, monitor.year.between(first, f"{now - DAY:%Y-%m-%d}"))
         signals = monitor.signals(known, now, skew)
-        decision = decide(signals, attempts(events), policy)
+        decision = decide_retraining(signals, attempts(events), policy)
         payload = {"signals": signals, "decision": decision, "policy": policy}
         checks = [journal.add(now, "check", {k: v.model_dump() for k, v in payload.items()})]
         yield from checks
@@ -208,7 +208,7 @@ def _reason() -> str:
     return f": {ended[-1]}" if ended and ended[-1] else ""
 
 
-def _has_ended(events: list[Event], now: pd.Timestamp) -> bool:
+def _has_ended(events: list[JournalEvent], now: pd.Timestamp) -> bool:
     return any(e.kind == "ended" and pd.Timestamp(e.at) == now for e in events)
 
 

@@ -35,7 +35,7 @@ class RefreshGain(Record):
     days: int
 
 
-class Signals(Record):
+class RetrainingSignals(Record):
     """The signals known at a check; counts are of labels, log loss is in nats.
 
     `trained_until` is the last day that the champion learned from, `served_since` the first day on
@@ -74,7 +74,7 @@ class Attempt(Record):
     trained: bool
 
 
-class Decision(Record):
+class RetrainingDecision(Record):
     """The action, its triggers and reasons; `rules` is the digest of the policy."""
 
     action: Action
@@ -88,7 +88,9 @@ def is_check_day(now: pd.Timestamp, policy: Policy) -> bool:
     return bool(now.day_name().lower() == policy.check_weekday)
 
 
-def decide(signals: Signals, attempts: list[Attempt], policy: Policy) -> Decision:
+def decide_retraining(
+    signals: RetrainingSignals, attempts: list[Attempt], policy: Policy
+) -> RetrainingDecision:
     """Decide from the signals and the finished attempts, the oldest first."""
     called = _triggers(signals, policy)
     if broken := _broken(signals):
@@ -103,7 +105,7 @@ def decide(signals: Signals, attempts: list[Attempt], policy: Policy) -> Decisio
         action, reasons = "escalate", why
     else:
         action, reasons = "retrain", [reason for found in called.values() for reason in found]
-    return Decision.model_validate(
+    return RetrainingDecision.model_validate(
         {
             "action": action,
             "triggers": list(called),
@@ -113,7 +115,7 @@ def decide(signals: Signals, attempts: list[Attempt], policy: Policy) -> Decisio
     )
 
 
-def _broken(signals: Signals) -> list[str]:
+def _broken(signals: RetrainingSignals) -> list[str]:
     found = [f"broken data: {what}" for what in signals.broken]
     if signals.skew:
         found.append(f"{signals.skew} answers rest on other features than are known, allowed are 0")
@@ -124,7 +126,7 @@ def _broken(signals: Signals) -> list[str]:
     return found
 
 
-def _triggers(signals: Signals, policy: Policy) -> dict[str, list[str]]:
+def _triggers(signals: RetrainingSignals, policy: Policy) -> dict[str, list[str]]:
     """The triggers for training by name, each with its reasons."""
     found = {}
     if policy.outcome_alert and signals.outcome == "alert":
@@ -142,7 +144,7 @@ def _triggers(signals: Signals, policy: Policy) -> dict[str, list[str]]:
     return found
 
 
-def _no_trigger(signals: Signals) -> str:
+def _no_trigger(signals: RetrainingSignals) -> str:
     words = f"the outcome is {signals.outcome}"
     if signals.excess is not None:
         words += f" (excess {signals.excess:+.4f}, gap {signals.gap or 0:+.4f})"
@@ -151,7 +153,7 @@ def _no_trigger(signals: Signals) -> str:
     return words
 
 
-def _beyond_repair(signals: Signals, attempts: list[Attempt]) -> list[str]:
+def _beyond_repair(signals: RetrainingSignals, attempts: list[Attempt]) -> list[str]:
     """Reasons to escalate: the relation moved, and retraining has not helped or would not."""
     if signals.diagnosed_act == "escalate":
         return [f"diagnosed: {signals.diagnosis}, which a refit does not surely repair"]
@@ -168,7 +170,9 @@ def _beyond_repair(signals: Signals, attempts: list[Attempt]) -> list[str]:
     return []
 
 
-def _reasons_to_wait(signals: Signals, attempts: list[Attempt], policy: Policy) -> list[str]:
+def _reasons_to_wait(
+    signals: RetrainingSignals, attempts: list[Attempt], policy: Policy
+) -> list[str]:
     """Reasons to hold: the cooldown or too few labels, each with its figure and its limit."""
     found = []
     if attempts:
@@ -186,7 +190,7 @@ def _reasons_to_wait(signals: Signals, attempts: list[Attempt], policy: Policy) 
     return found
 
 
-def _over_budget(signals: Signals, attempts: list[Attempt], policy: Policy) -> list[str]:
+def _over_budget(signals: RetrainingSignals, attempts: list[Attempt], policy: Policy) -> list[str]:
     """The reason to escalate if the training budget is spent."""
     days, most = policy.budget.days, policy.budget.trainings
     recent = [a for a in attempts if a.trained and _days(signals.at, a.at) < days]
@@ -203,10 +207,10 @@ def _days(now: str, then: str) -> int:
 class PolicyCheck(Record):
     """A journaled check: everything that is needed to replay its decision."""
 
-    signals: Signals
+    signals: RetrainingSignals
     attempts: list[Attempt]
     policy: Policy
-    decision: Decision
+    decision: RetrainingDecision
 
 
 def differing_decisions(checks: Iterable[PolicyCheck]) -> list[str]:
@@ -214,5 +218,5 @@ def differing_decisions(checks: Iterable[PolicyCheck]) -> list[str]:
     return [
         one.signals.at
         for one in checks
-        if decide(one.signals, one.attempts, one.policy) != one.decision
+        if decide_retraining(one.signals, one.attempts, one.policy) != one.decision
     ]

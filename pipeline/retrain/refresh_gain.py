@@ -11,7 +11,7 @@ from pipeline.monitor.performance.delayed_labels import fold
 from pipeline.monitor.predictions import RISK, days_of
 from pipeline.records.rollout_ledger import Entry
 from pipeline.retrain.policy import RefreshGain
-from pipeline.retrain.replayed_predictions import Year
+from pipeline.retrain.replayed_predictions import ReplayedYear
 from pipeline.shared.config.evaluate import Bootstrap
 from pipeline.shared.paired_difference import difference
 from pipeline.shared.scores import log_loss
@@ -27,7 +27,7 @@ def previous_releases(known: list[Entry]) -> dict[str, str]:
 
 
 def refresh_gain(
-    year: Year, known: list[Entry], events: pd.DataFrame, bootstrap: Bootstrap
+    year: ReplayedYear, known: list[Entry], events: pd.DataFrame, bootstrap: Bootstrap
 ) -> RefreshGain | None:
     """The loss of the served predictions less that of the former release, over labelled rows.
 

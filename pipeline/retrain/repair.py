@@ -17,18 +17,18 @@ from pipeline.register import registry_rebuild
 from pipeline.registry import champions, client, locations, release, release_loader, versions
 from pipeline.retrain import journal
 from pipeline.retrain.repair_chains import check_chain
-from pipeline.retrain.repair_findings import Finding, set_aside
+from pipeline.retrain.repair_findings import RepairFinding, set_aside
 from pipeline.retrain.repair_records import (
     calendar_moves,
     evidence,
-    labels,
+    label_findings,
     online_stores,
     request_log,
 )
 from pipeline.rollout.state import hold_rollout
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
-from pipeline.shared.databases import START_AGAIN, damage
+from pipeline.shared.databases import START_AGAIN, find_damage
 from pipeline.shared.errors import ArtifactTampered
 
 _CHAINS = {rollout_ledger.LEDGER: "ledger", journal.JOURNAL: "journal"}
@@ -68,13 +68,13 @@ def _repair_all(yes: bool) -> str:
     return f"{len(done)} repaired; every file of state holds" if done else "nothing is broken"
 
 
-def _first(found: Iterator[Finding], yes: bool) -> list[Finding]:
+def _first(found: Iterator[RepairFinding], yes: bool) -> list[RepairFinding]:
     """All findings, the repairable ones first; to repair, only the first."""
     every = sorted(found, key=lambda finding: finding.act is None)
     return every[:1] if yes and every and every[0].act else every
 
 
-def _proposal(found: list[Finding], done: list[str], yes: bool) -> str:
+def _proposal(found: list[RepairFinding], done: list[str], yes: bool) -> str:
     """The proposal; with `yes` the refusal that names the files that are left."""
     lines = [f"{number}. {one.words}" for number, one in enumerate(found, 1)]
     can = sum(one.act is not None for one in found)
@@ -88,7 +88,7 @@ def _proposal(found: list[Finding], done: list[str], yes: bool) -> str:
     return "\n".join([f"{counted}{then}", *lines])
 
 
-def findings() -> Iterator[Finding]:
+def findings() -> Iterator[RepairFinding]:
     """All findings in the order of repair: the ledger comes first."""
     config = load(RegisterConfig)
     for path, what in _CHAINS.items():
@@ -98,13 +98,13 @@ def findings() -> Iterator[Finding]:
         return  # it names the champion, on which all that follows depends
     registry = list(_registry(config, known))
     yield from registry
-    if not registry and client.exists(config):
+    if not registry and client.store_exists(config):
         yield from _alias(config, known)
         yield from _damaged_versions(config)
     yield from _damaged_exports(config)
     yield from online_stores()
     yield from request_log()
-    yield from labels(known)
+    yield from label_findings(known)
     yield from calendar_moves()
     yield from evidence(known)
 
@@ -119,11 +119,11 @@ def _readable_ledger() -> list[Entry] | None:
 # The registry, its files, and the release store.
 
 
-def _registry(config: RegisterConfig, known: list[Entry]) -> Iterator[Finding]:
+def _registry(config: RegisterConfig, known: list[Entry]) -> Iterator[RepairFinding]:
     path = config.database
     if path is None or not (known or path.is_file()):
         return
-    wrong = damage(path) if path.is_file() else "it is gone"
+    wrong = find_damage(path) if path.is_file() else "it is gone"
     if not (
         wrong := wrong
         or registry_rebuild.read_error(config)
@@ -138,7 +138,7 @@ def _registry(config: RegisterConfig, known: list[Entry]) -> Iterator[Finding]:
         set_aside(path)
         registry_rebuild.rebuild(config, made)
 
-    yield Finding(
+    yield RepairFinding(
         path,
         wrong,
         f"{len(made)} version(s) {sorted(made)} with whole releases in "
@@ -152,12 +152,12 @@ def _registry(config: RegisterConfig, known: list[Entry]) -> Iterator[Finding]:
     )
 
 
-def _alias(config: RegisterConfig, known: list[Entry]) -> Iterator[Finding]:
+def _alias(config: RegisterConfig, known: list[Entry]) -> Iterator[RepairFinding]:
     if not known or config.database is None:
         return
     side, alias = rollout_ledger.champion(known[-1].move), locations.aliases(config).get("champion")
     if alias != side.version:
-        yield Finding(
+        yield RepairFinding(
             Path(config.database),
             f"its alias champion is {f'version {alias}' if alias else 'not set'}",
             f"the ledger says {side.label} since entry {len(known)}, and it is registered",
@@ -166,7 +166,7 @@ def _alias(config: RegisterConfig, known: list[Entry]) -> Iterator[Finding]:
         )
 
 
-def _damaged_versions(config: RegisterConfig) -> Iterator[Finding]:
+def _damaged_versions(config: RegisterConfig) -> Iterator[RepairFinding]:
     """Registered versions whose files were changed, and intact copies of them."""
     for version in versions.registry_contents(config).versions.values():
         if not (wrong := release_loader.registry_fault(config, version)):
@@ -174,7 +174,7 @@ def _damaged_versions(config: RegisterConfig) -> Iterator[Finding]:
         digest = version.tag("release")
         source = release_loader.export_folder(digest)
         can = source.is_dir() and not release_loader.export_fault(source)
-        yield Finding(
+        yield RepairFinding(
             versions.folder_of(config, version, release.artifact_path(digest)),
             f"version {version.number}: {wrong}",
             f"{source}/ holds the same release, whole" if can else "no whole copy was found",
@@ -189,13 +189,13 @@ def _put_back(config: RegisterConfig, version: versions.Version, source: Path) -
     release_loader.restore_from_export(config, version, source)
 
 
-def _damaged_exports(config: RegisterConfig) -> Iterator[Finding]:
+def _damaged_exports(config: RegisterConfig) -> Iterator[RepairFinding]:
     """Exported releases whose files were changed; the registry has the originals."""
     for folder in release.exported_releases():
         if not (wrong := release_loader.export_fault(folder)):
             continue
         can = release_loader.version_of_folder(config, folder.name)
-        yield Finding(
+        yield RepairFinding(
             folder,
             wrong,
             f"version {can} in the registry is this release, whole" if can else "no whole copy",

@@ -14,15 +14,15 @@ from pipeline.records.rollout_ledger import Move, Side
 from pipeline.register import registry_rebuild
 from pipeline.registry import champions, versions
 from pipeline.registry.versions import CHAMPION, RegistryContents
-from pipeline.retrain.repair_findings import Finding, set_aside
+from pipeline.retrain.repair_findings import RepairFinding, set_aside
 from pipeline.retrain.repair_records import last_served
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
-from pipeline.shared.databases import START_AGAIN, damage
+from pipeline.shared.databases import START_AGAIN, find_damage
 from pipeline.shared.errors import shell_quote
 
 
-def check_chain(path: Path, what: str) -> Iterator[Finding]:
+def check_chain(path: Path, what: str) -> Iterator[RepairFinding]:
     """Findings for a chain and its copy."""
     (ours, wrong), (copied, copy_wrong) = hash_chain.salvage(path), hash_chain.salvage_copy(path)
     copy = hash_chain.copy_path(path)
@@ -33,7 +33,7 @@ def check_chain(path: Path, what: str) -> Iterator[Finding]:
     if not wrong and not copy_wrong and agree == len(copied):
         return
     if not wrong and agree == len(copied):
-        yield Finding(
+        yield RepairFinding(
             copy,
             copy_wrong,
             f"{path} holds {len(ours)} entries, each with its hash",
@@ -41,7 +41,7 @@ def check_chain(path: Path, what: str) -> Iterator[Finding]:
             lambda: _write(path, what, ours, copy),
         )
     elif not copy_wrong and agree == len(ours):
-        yield Finding(
+        yield RepairFinding(
             path,
             wrong or f"it holds {len(ours)} entries, {len(copied)} were written",
             f"its copy {copy.name} holds {len(copied)}, all hashes hold"
@@ -51,7 +51,7 @@ def check_chain(path: Path, what: str) -> Iterator[Finding]:
         )
     elif wrong and copy_wrong and agree == min(len(ours), len(copied)):
         best = max(ours, copied, key=len)
-        yield Finding(
+        yield RepairFinding(
             path,
             f"{wrong}; its copy: {copy_wrong}",
             f"{len(best)} entries can be read, all hashes hold{_state_at_end(path, best)}",
@@ -59,7 +59,7 @@ def check_chain(path: Path, what: str) -> Iterator[Finding]:
             lambda: _write(path, what, best, path, copy),
         )
     else:
-        yield Finding(
+        yield RepairFinding(
             path,
             f"it and its copy {copy.name} agree in {agree} entries, then hold {len(ours) - agree} "
             f"and {len(copied) - agree} others: one of them was rewritten",
@@ -95,7 +95,12 @@ def _champion(links: list[Link]) -> Side:
 def _registry_contents(config: RegisterConfig) -> RegistryContents:
     """The contents of an intact local registry; empty for a broken one."""
     path = config.database
-    if path is None or not path.is_file() or damage(path) or registry_rebuild.read_error(config):
+    if (
+        path is None
+        or not path.is_file()
+        or find_damage(path)
+        or registry_rebuild.read_error(config)
+    ):
         return RegistryContents()
     return versions.registry_contents(config)
 
@@ -109,7 +114,9 @@ def _later_promotion(links: list[Link]) -> Move | None:
         return None
     last = Move.model_validate_json(links[-1].text)
     number = int(last.rollout.partition("-")[0])
-    return champions.begin(champions.side_of(version), last.at, before=number).model_copy(
+    return champions.registration_of_side(
+        champions.side_of(version), last.at, before=number
+    ).model_copy(
         update={
             "event": "promoted by hand",
             "champion": rollout_ledger.champion(last),
@@ -120,7 +127,7 @@ def _later_promotion(links: list[Link]) -> Move | None:
     )
 
 
-def _lost_ledger(path: Path) -> Iterator[Finding]:
+def _lost_ledger(path: Path) -> Iterator[RepairFinding]:
     """No ledger and no copy: derive the champion from the registry or the request log."""
     config = load(RegisterConfig)
     held = _registry_contents(config)
@@ -133,19 +140,19 @@ def _lost_ledger(path: Path) -> Iterator[Finding]:
     elif kept := {} if held.versions else registry_rebuild.kept_releases(config):
         digest, why = last_served()
         if digest not in kept or kept[digest].number is None:
-            yield Finding(
+            yield RepairFinding(
                 path,
                 "it is gone, its copy and the registry with it",
                 f"{len(kept)} whole release(s) that were registered; no answer says who served",
                 f"a person's; the release store keeps what was served: {START_AGAIN}",
             )
             return
-        side, source = registry_rebuild.side_of(kept[digest]), "after the request log"
+        side, source = registry_rebuild.side_of_release(kept[digest]), "after the request log"
     else:
         return
     by = f"repair, {source}: {why}"
-    first = champions.begin(side, rollout_ledger.beginning(), by)
-    yield Finding(
+    first = champions.registration_of_side(side, rollout_ledger.beginning(), by)
+    yield RepairFinding(
         path,
         "it is gone, and its copy with it",
         f"{side.label} was champion {source}: {why}",

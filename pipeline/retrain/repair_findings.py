@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Finding:
+class RepairFinding:
     """A broken file of state: the fault, the intact evidence, and the step that rebuilds it.
 
     `act` does the step; None if only a person or a backup can.

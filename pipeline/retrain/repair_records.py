@@ -15,14 +15,14 @@ from pipeline.records import request_log as log
 from pipeline.records.rollout_ledger import Entry
 from pipeline.retrain import journal
 from pipeline.retrain.loop import YEAR
-from pipeline.retrain.repair_findings import Finding, set_aside
-from pipeline.retrain.replayed_predictions import Year
+from pipeline.retrain.repair_findings import RepairFinding, set_aside
+from pipeline.retrain.replayed_predictions import ReplayedYear
 from pipeline.retrain.signals import Monitor, missing_labels
 from pipeline.retrain.training_windows import DECISIONS, CalendarMove
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.contracts import ROLLOUT
-from pipeline.shared.databases import damage
+from pipeline.shared.databases import find_damage
 from pipeline.shared.errors import ArtifactTampered
 from pipeline.shared.files import file_hash, own_temporary, write_text
 
@@ -31,15 +31,15 @@ _LAST = "SELECT release, id FROM answers WHERE arm IN ('champion', 'control') OR
 _COLUMNS = [column.name for column in log.TABLE.columns]
 
 
-def online_stores() -> Iterator[Finding]:
+def online_stores() -> Iterator[RepairFinding]:
     """Online stores in files; each can be materialized again from the feature views."""
     url = load(ServeConfig).online_url.get_secret_value()
     if not url.startswith(_SQLITE):
         return
     path = Path(url.removeprefix(_SQLITE))
     for store in sorted(path.parent.glob(f"{path.stem}-*{path.suffix}")):
-        if wrong := damage(store):
-            yield Finding(
+        if wrong := find_damage(store):
+            yield RepairFinding(
                 store,
                 wrong,
                 "data/features/views, from which every value in it came",
@@ -49,14 +49,14 @@ def online_stores() -> Iterator[Finding]:
             )
 
 
-def request_log() -> Iterator[Finding]:
+def request_log() -> Iterator[RepairFinding]:
     """The request log; from a broken one, the readable answers are kept."""
     url = load(ServeConfig).log_url.get_secret_value()
     path = Path(url.removeprefix(_SQLITE))
-    if not (url.startswith(_SQLITE) and path.is_file() and (wrong := damage(path))):
+    if not (url.startswith(_SQLITE) and path.is_file() and (wrong := find_damage(path))):
         return
     rows = _readable(path)
-    yield Finding(
+    yield RepairFinding(
         path,
         wrong,
         f"{len(rows)} answers can be read; what decided a rollout is in {ROLLOUT}/, by its digest",
@@ -80,7 +80,7 @@ def _readable(path: Path) -> list[tuple[object, ...]]:
 def last_served() -> tuple[str, str]:
     """The last release that served as champion, and when, by the request log; "" if none."""
     path = Path(load(ServeConfig).log_url.get_secret_value().removeprefix(_SQLITE))
-    if not path.is_file() or damage(path):
+    if not path.is_file() or find_damage(path):
         return "", ""
     with contextlib.closing(sqlite3.connect(path)) as connection:
         found = connection.execute(_LAST).fetchone()
@@ -98,9 +98,9 @@ def _begin_log(path: Path) -> None:
     new.rename(path)
 
 
-def labels(known: list[Entry]) -> Iterator[Finding]:
+def label_findings(known: list[Entry]) -> Iterator[RepairFinding]:
     """The label ledger against the journal, which counted each day's labels."""
-    path = label_ledger.LEDGER
+    path = label_ledger.LABEL_LEDGER
     try:
         days = [e.told["day"] for e in journal.events() if e.kind == "day"]
     except ArtifactTampered:
@@ -108,7 +108,7 @@ def labels(known: list[Entry]) -> Iterator[Finding]:
     if not (wrong := _wrong_labels(path)):
         return
     if days and not known:
-        yield Finding(
+        yield RepairFinding(
             path,
             wrong,
             f"the journal counted the labels of {len(days)} days; the rollout ledger, which says "
@@ -116,7 +116,7 @@ def labels(known: list[Entry]) -> Iterator[Finding]:
             "a backup's, of the rollout ledger or of the labels",
         )
         return
-    yield Finding(
+    yield RepairFinding(
         path,
         wrong,
         f"the journal counted the labels of {len(days)} days, and their source has them",
@@ -127,7 +127,7 @@ def labels(known: list[Entry]) -> Iterator[Finding]:
 
 def _wrong_labels(path: Path) -> str:
     """The label ledger's fault, measured against the journal's counts; "" if it has none."""
-    wrong = damage(path) if path.is_file() and path.stat().st_size else ""
+    wrong = find_damage(path) if path.is_file() and path.stat().st_size else ""
     try:
         return wrong or missing_labels(label_ledger.read_events())
     except ArtifactTampered as refusal:
@@ -135,7 +135,7 @@ def _wrong_labels(path: Path) -> str:
 
 
 def _receive_again(path: Path, known: list[Entry], days: list[str]) -> None:
-    year = Year.of(YEAR) if days else None
+    year = ReplayedYear.of(YEAR) if days else None
     set_aside(path)
     if year is None:
         return
@@ -145,13 +145,13 @@ def _receive_again(path: Path, known: list[Entry], days: list[str]) -> None:
         monitor.receive(f"{began:%Y-%m-%d}", day)
 
 
-def calendar_moves() -> Iterator[Finding]:
+def calendar_moves() -> Iterator[RepairFinding]:
     """The record of calendar moves; unreadable lines are dropped."""
     text = DECISIONS.read_text(encoding="utf-8", errors="replace") if DECISIONS.is_file() else ""
     lines = text.splitlines()
     good = [line for line in lines if _is_move(line)]
     if len(good) < len(lines):
-        yield Finding(
+        yield RepairFinding(
             DECISIONS,
             f"{len(lines) - len(good)} of {len(lines)} lines are no moves of the calendar",
             f"{len(good)} lines can be read; what the windows are now is in configs/, where they "
@@ -174,14 +174,14 @@ def _keep_lines(lines: list[str]) -> None:
     write_text(DECISIONS, "".join(f"{line}\n" for line in lines))
 
 
-def evidence(known: list[Entry]) -> Iterator[Finding]:
+def evidence(known: list[Entry]) -> Iterator[RepairFinding]:
     """The evidence behind rollout decisions, by the ledger's digests; it cannot be rebuilt."""
     for entry in known:
         for name, sealed in entry.move.evidence.items():
             path = ROLLOUT / entry.move.rollout / name
             found = file_hash(path)[:12] if path.is_file() else "nothing"
             if found != sealed[:12]:
-                yield Finding(
+                yield RepairFinding(
                     path,
                     f"its SHA-256 is {found}, the ledger recorded {sealed[:12]}",
                     f"the decision itself, with its numbers, in entry {entry.number} of the ledger",

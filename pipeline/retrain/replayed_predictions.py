@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import KNOWN_AT, NAME, NUMERIC
-from pipeline.monitor.predictions import RISK, days_of, events
+from pipeline.monitor.predictions import RISK, days_of, events_of_window
 from pipeline.records.rollout_ledger import WHOLE, Entry, Move, Side
 from pipeline.registry.release_loader import load_release
 from pipeline.rollout.traffic.routes import Route, arm_of
@@ -22,7 +22,7 @@ _SCHEDULE = [*USECASE.monitored.schedule, "predict_at"]
 
 
 @dataclass
-class Year:
+class ReplayedYear:
     """The events of a window ordered by T, with features as known at T, and their outcomes."""
 
     frame: pd.DataFrame
@@ -31,9 +31,9 @@ class Year:
     _risk: dict[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, window: Window) -> "Year":
+    def of(cls, window: Window) -> "ReplayedYear":
         """Load the year's events within a window; computed once, then cached in state/."""
-        frame = events(window)
+        frame = events_of_window(window)
         base = frame[[*_SCHEDULE, *KNOWN_AT, *NUMERIC]].assign(
             **{NAME: frame["name"]}, request_id="batch/" + frame["name"], source="batch"
         )
@@ -113,4 +113,4 @@ def month_of(rows: pd.DataFrame) -> pd.Series:
     return rows[NAME].str.slice(0, 7)
 
 
-__all__ = ["RISK", "Year", "month_of", "serves_all"]
+__all__ = ["RISK", "ReplayedYear", "month_of", "serves_all"]

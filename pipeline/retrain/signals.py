@@ -18,14 +18,14 @@ from pipeline.monitor.inputs import psi as windows
 from pipeline.monitor.monitored_model import live_champion
 from pipeline.monitor.performance import delayed_labels
 from pipeline.monitor.performance.label_checks import label_agreement
-from pipeline.monitor.performance.label_ledger import LEDGER, read_events, receive
-from pipeline.monitor.performance.performance import Alert, check_alert
+from pipeline.monitor.performance.label_ledger import LABEL_LEDGER, read_events, receive
+from pipeline.monitor.performance.performance import PerformanceAlert, check_alert
 from pipeline.monitor.predictions import RISK, days_of
 from pipeline.records.rollout_ledger import Entry
 from pipeline.retrain import journal
-from pipeline.retrain.policy import RefreshGain, Signals
+from pipeline.retrain.policy import RefreshGain, RetrainingSignals
 from pipeline.retrain.refresh_gain import refresh_gain
-from pipeline.retrain.replayed_predictions import Year, serves_all
+from pipeline.retrain.replayed_predictions import ReplayedYear, serves_all
 from pipeline.shared.clock import LABELS_COMPLETE
 from pipeline.shared.config.evaluate import EvaluateConfig
 from pipeline.shared.config.loading import load
@@ -37,14 +37,14 @@ from pipeline.shared.files import write_parquet
 
 FEED = Path("state/retrain/feed")
 """The folder in which the daily label files arrive."""
-Feed = Callable[[Year, str, pd.Timestamp], pd.DataFrame | None]
+LabelFeed = Callable[[ReplayedYear, str, pd.Timestamp], pd.DataFrame | None]
 """Returns the label file of a day that the source has sent by an instant; None: nothing yet."""
 DAY = pd.Timedelta(days=1)
 _RECENT = 7
 """Days of predictions that a check searches for a broken feed."""
 
 
-def daily_file(year: Year, day: str, now: pd.Timestamp) -> pd.DataFrame | None:
+def daily_file(year: ReplayedYear, day: str, now: pd.Timestamp) -> pd.DataFrame | None:
     """The label file of a day, sent by its source when the last of its labels is known."""
     events = delayed_labels.daily(year.frame[year.day == day])
     if (events["arrived_at"] > now).any():
@@ -56,12 +56,12 @@ def daily_file(year: Year, day: str, now: pd.Timestamp) -> pd.DataFrame | None:
 class Monitor:
     """Monitoring within the loop: the label events received so far, and the signals from them."""
 
-    year: Year
+    year: ReplayedYear
     label_events: pd.DataFrame
-    feed: Feed = daily_file
+    feed: LabelFeed = daily_file
 
     @classmethod
-    def from_ledger(cls, year: Year, feed: Feed = daily_file) -> "Monitor":
+    def from_ledger(cls, year: ReplayedYear, feed: LabelFeed = daily_file) -> "Monitor":
         """Start with all events of the label ledger.
 
         Raises:
@@ -69,7 +69,7 @@ class Monitor:
         """
         events = read_events()
         if lost := missing_labels(events):
-            raise ArtifactTampered(f"{LEDGER}: {lost}; {REPAIR}")
+            raise ArtifactTampered(f"{LABEL_LEDGER}: {lost}; {REPAIR}")
         return cls(year, events, feed)
 
     def receive(self, first: str, day: str) -> int:
@@ -92,12 +92,12 @@ class Monitor:
         receipt = receive(path, now)
         path.unlink()  # the ledger has it
         if not receipt.known:
-            new = file.assign(arrived_at=now)[delayed_labels.COLUMNS].astype(
+            new = file.assign(arrived_at=now)[delayed_labels.LABEL_COLUMNS].astype(
                 self.label_events.dtypes
             )
             self.label_events = pd.concat([self.label_events, new], ignore_index=True)
 
-    def performance_alert(self, known: list[Entry], now: pd.Timestamp) -> Alert:
+    def performance_alert(self, known: list[Entry], now: pd.Timestamp) -> PerformanceAlert:
         """The cheap performance rule on the newest days that the current champion served alone."""
         rule, (side, since) = load(MonitorConfig).outcome, serves_all(known)
         newest = now - delayed_labels.LABELS_DUE
@@ -110,7 +110,7 @@ class Monitor:
         """The label events of some rows; events of others would count as unrequested."""
         return self.label_events[self.label_events[NAME].isin(rows[NAME])]
 
-    def signals(self, known: list[Entry], now: pd.Timestamp, skew: int) -> Signals:
+    def signals(self, known: list[Entry], now: pd.Timestamp, skew: int) -> RetrainingSignals:
         """All signals that the policy decides from, at a check."""
         version, window = live_champion()
         side, since = serves_all(known)
@@ -118,7 +118,7 @@ class Monitor:
         age = self._age_hours(now)
         trained = self.year.predict(side, self.year.between(window.first, window.last))
         psi, status = self._drift(known, trained, now, config)
-        return Signals(
+        return RetrainingSignals(
             at=f"{now:%Y-%m-%dT%H:%MZ}",
             champion=version.number,
             trained_until=window.last,
@@ -202,7 +202,7 @@ class Monitor:
         looks = [int(number[-1]) - rule.every_days * n for n in back]
         looks = [look for look in looks if look - int(number[0]) + 1 >= rule.min_days]
         psi = windows.psi(before, after, windows.trailing(number, looks, rule.window_days))[:, 0]
-        found = drift.judge(RISK, float(psi[-1]), [float(one) for one in psi], config)
+        found = drift.judge_column(RISK, float(psi[-1]), [float(one) for one in psi], config)
         assert found.status != "report", "predictions have limits"
         return found.looks[-1], found.status
 

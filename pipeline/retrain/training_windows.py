@@ -29,7 +29,7 @@ from pipeline.usecase.chosen import USECASE
 
 DECISIONS = RETRAIN / "decisions.jsonl"
 LAST_MONTH = USECASE.last_day[:7]
-SECTIONS: list[type[StageConfig]] = [TrainConfig, EvaluateConfig, MonitorConfig, IngestConfig]
+_SECTIONS: list[type[StageConfig]] = [TrainConfig, EvaluateConfig, MonitorConfig, IngestConfig]
 """The configs that move, in the order of writing: the calendar's own month comes last."""
 
 _NOTHING = "null"
@@ -48,7 +48,7 @@ class CalendarMove(Record):
     moved: dict[str, tuple[str, str]]
 
 
-def month_after(arrived: str, asked: str | None) -> str:
+def _month_after(arrived: str, asked: str | None) -> str:
     """The month that arrives next, or the month or day given as `asked`.
 
     Raises:
@@ -81,7 +81,7 @@ def _is_date(text: str) -> bool:
     return not pd.isna(pd.to_datetime(text, errors="coerce"))
 
 
-def windows(config: RetrainConfig, as_of: str, learned: str | None = None) -> Moves:
+def moved_windows(config: RetrainConfig, as_of: str, learned: str | None = None) -> Moves:
     """The values of every key that follows the calendar, once data to `as_of` have arrived.
 
     `learned` is the last training day of the champion: no day up to it is in the held-out window.
@@ -161,7 +161,7 @@ def _value(section: StageConfig, key: str) -> str:
 def run(as_of: str | None = None) -> str:
     """Move the calendar to the next month, or to `as_of`, and every window with it."""
     arrived = load(IngestConfig).as_of
-    month = month_after(arrived, as_of)
+    month = _month_after(arrived, as_of)
     moves = move(month, "scheduled" if as_of is None else "asked")
     train, judged = moves["train"], moves["evaluate"]
     again = (
@@ -181,7 +181,7 @@ def move(as_of: str, why: Why, learned: str | None = None) -> Moves:
 
     `learned` is the last training day of the champion.
     """
-    moves = windows(load(RetrainConfig), as_of, learned)
+    moves = moved_windows(load(RetrainConfig), as_of, learned)
     _write(moves, why)
     return moves
 
@@ -192,7 +192,7 @@ def undo(as_of: str) -> None:
     last = _move(lines[-1]) if lines else None
     if last is None or last.month != as_of or last.why == "put back":
         return
-    moves: Moves = {section.stage: {} for section in SECTIONS}
+    moves: Moves = {section.stage: {} for section in _SECTIONS}
     for name, (old, _) in last.moved.items():
         stage, _, key = name.partition(".")
         moves[stage][key] = _NOTHING if old == str(None) else old
@@ -208,13 +208,13 @@ def _move(line: str) -> CalendarMove:
 
 
 def _write(moves: Moves, why: Why) -> None:
-    before = {section.stage: load(section) for section in SECTIONS}
+    before = {section.stage: load(section) for section in _SECTIONS}
     decision = _decision(before, moves, why)
     if not decision.moved:
         return
     # Everything is made and checked before anything is written. A kill in between leaves as_of as
     # it was, so that the same command again ends in the same configs.
-    *moved, (calendar, moved_on) = [_new_text(section, moves) for section in SECTIONS]
+    *moved, (calendar, moved_on) = [_new_text(section, moves) for section in _SECTIONS]
     for path, text in moved:
         write_text(path, text)
     _record(decision)

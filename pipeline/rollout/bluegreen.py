@@ -31,7 +31,7 @@ _PATIENCE_SECONDS = 20.0
 """Patience for the next response: a slow machine may take as long as it needs for all."""
 
 
-def bluegreen(source: Source, injection: Injection = NO_INJECTION, force: bool = False) -> str:
+def run_bluegreen(source: Source, injection: Injection = NO_INJECTION, force: bool = False) -> str:
     """Switch all traffic to the challenger's set, back, and to it again, or back for good.
 
     Raises:

@@ -6,7 +6,7 @@ Every change of traffic, with the evidence for it, is in the ledger.
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.features.windows import DAY, instant
+from pipeline.features.windows import DAY_MINUTES, instant
 from pipeline.records.rollout_ledger import Entry
 from pipeline.rollout.analysis import canary as analysis
 from pipeline.rollout.analysis.decision import Decision, Start
@@ -30,7 +30,7 @@ _ENDS = {"rollback": "rolled back", "pause": "paused", "inconclusive": "inconclu
 """The outcomes that end a canary for the champion, and their events in the ledger."""
 
 
-def canary(
+def run_canary(
     source: Source,
     injection: Injection = NO_INJECTION,
     force: bool = False,
@@ -118,7 +118,7 @@ def _bake(course: Canary, minutes: Iterator[int], promoted: int) -> str:
     rollout, transitions = course.rollout, course.controller.transitions
     replies = course.controller.traffic.replies
     for minute in minutes:
-        over = minute - promoted >= rollout.plan.canary.bake_days * DAY
+        over = minute - promoted >= rollout.plan.canary.bake_days * DAY_MINUTES
         enough = len(replies) - course.analysed_requests >= BASELINE
         if course.challenger_lives and not over and not enough:
             continue

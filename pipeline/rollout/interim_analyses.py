@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.features.windows import DAY, NEVER, instant
+from pipeline.features.windows import DAY_MINUTES, NEVER, instant
 from pipeline.records import analyses
 from pipeline.records.rollout_ledger import WHOLE
 from pipeline.registry.release_loader import load_release
-from pipeline.rollout.analysis.canary import decide
+from pipeline.rollout.analysis.canary import decide_canary
 from pipeline.rollout.analysis.decision import Decision, Position, Start
 from pipeline.rollout.controller import Controller
 from pipeline.rollout.progress import when
@@ -81,15 +81,15 @@ class Canary:
         """The canary's position: step, days, and whether the challenger lives."""
         return Position(
             step=self.step,
-            days=(minute - self.steps[0][0]) / DAY,
-            days_at_step=(minute - self.steps[-1][0]) / DAY,
+            days=(minute - self.steps[0][0]) / DAY_MINUTES,
+            days_at_step=(minute - self.steps[-1][0]) / DAY_MINUTES,
             alive=self.challenger_lives,
         )
 
     def analyse(self, minute: int) -> tuple[Decision, pd.DataFrame]:
         """Run an interim analysis; returns its decision and the requests it rests on."""
         observed = self.observations()
-        decision = decide(self.rollout.plan, self.start, observed, self.at(minute))
+        decision = decide_canary(self.rollout.plan, self.start, observed, self.at(minute))
         self.compared_requests += self._new()
         self.analysed_at = minute
         self.analysed_requests = len(self.controller.traffic.replies)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.features.windows import instant
-from pipeline.rollout.analysis.decision import ArmSummary, Decision, Metric
+from pipeline.rollout.analysis.decision import ArmSummary, Decision, MetricResult
 from pipeline.rollout.traffic.routes import ARMS
 
 _NEAR = 0.1
@@ -114,12 +114,12 @@ def weights(shares: dict[str, int]) -> str:
     return " ".join(f"{arm} {shares.get(arm, 0) / 100:g}" for arm in ARMS if shares.get(arm))
 
 
-def _tests(decision: Decision) -> list[Metric]:
+def _tests(decision: Decision) -> list[MetricResult]:
     """The metrics that can alarm."""
     return [metric for metric in decision.metrics if metric.p is not None and metric.alpha]
 
 
-def _nearness(metric: Metric) -> float:
+def _nearness(metric: MetricResult) -> float:
     """The evidence so far as a share of what the alarm takes, in logarithms of p: 0 at p = 1."""
     smallest = sys.float_info.min
     return math.log(max(metric.p or 0.0, smallest)) / math.log(metric.alpha)
@@ -141,7 +141,7 @@ def _table(title: str, when: str, shares: dict[str, int], decision: Decision) ->
     return table
 
 
-def _row(metric: Metric) -> list[str]:
+def _row(metric: MetricResult) -> list[str]:
     interval = "" if metric.low is None else f"{metric.low:.3f} .. {metric.high:.3f}"
     return [
         metric.name,

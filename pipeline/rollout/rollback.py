@@ -10,12 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipeline.records import rollout_ledger
-from pipeline.records.rollout_ledger import Entry, Move, Side
+from pipeline.records.rollout_ledger import UNFINISHED, Entry, Move, Side
 from pipeline.registry import champions
 from pipeline.rollout.state import (
     ALL_CHAMPION,
     FAILED_EVENTS,
-    UNFINISHED,
     hold_traffic,
     require_servable,
 )

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import LABEL, NAME
-from pipeline.features.windows import DAY, ZONE
+from pipeline.features.windows import DAY_MINUTES, ZONE
 from pipeline.rollout.analysis import shadow as analysis
 from pipeline.rollout.analysis.decision import Decision
 from pipeline.rollout.controller import (
@@ -38,11 +38,11 @@ from pipeline.shared.errors import NotPromoted, RolledBack
 from pipeline.shared.scores import log_loss
 from pipeline.usecase.chosen import USECASE
 
-_MATURE = DAY + 10 * 60
+_MATURE = DAY_MINUTES + 10 * 60
 """A day's labels are complete at 10:00 of the next, UTC."""
 
 
-def shadow(
+def run_shadow(
     source: Source,
     injection: Injection = NO_INJECTION,
     force: bool = False,
@@ -77,7 +77,7 @@ def _mirror_day(controller: Controller) -> pd.DataFrame:
     evidence = controller.reader.evidence
     first = evidence.traffic.at[0]
     for minute in controller.traffic.send():
-        if minute - first >= DAY:
+        if minute - first >= DAY_MINUTES:
             break
     observed = controller.reader.observations()
     answers = evidence.predictions()
@@ -115,7 +115,7 @@ def _judge(controller: Controller, pairs: pd.DataFrame, only_serving: bool) -> s
     rollout, transitions = controller.rollout, controller.transitions
     evidence = controller.reader.evidence
     _require_logged(transitions, pairs)
-    compared = analysis.compare(rollout.plan, pairs.dropna(subset=["challenger_code"]))
+    compared = analysis.compare_pairs(rollout.plan, pairs.dropna(subset=["challenger_code"]))
     controller.progress.say(_summary(compared))
     unlike = _count_mismatches(rollout, evidence, pairs)
     if compared.fails_more or unlike > rollout.plan.canary.breakers.parity_allowed:
@@ -123,11 +123,11 @@ def _judge(controller: Controller, pairs: pd.DataFrame, only_serving: bool) -> s
     if only_serving:
         return _conclude_serving(transitions, compared, pairs)
     days = daily_loss(rollout, evidence.traffic)
-    decision = analysis.decide(rollout.plan, days, _is_refresh(rollout))
+    decision = analysis.decide_shadow(rollout.plan, days, _is_refresh(rollout))
     return _conclude(transitions, int(evidence.traffic.at[0]), days, decision)
 
 
-def _summary(compared: analysis.Comparison) -> str:
+def _summary(compared: analysis.ShadowComparison) -> str:
     ours, theirs = compared.seconds or ([], [])
     medians = f"{1000 * ours[0]:.1f} and {1000 * theirs[0]:.1f} ms" if ours else "unknown"
     return (
@@ -156,7 +156,7 @@ def _count_mismatches(rollout: Rollout, evidence: Evidence, pairs: pd.DataFrame)
 def _stop(
     transitions: Transitions,
     traffic: LiveTraffic,
-    compared: analysis.Comparison,
+    compared: analysis.ShadowComparison,
     unlike: int,
     pairs: pd.DataFrame,
 ) -> str:
@@ -193,7 +193,7 @@ def _require_logged(transitions: Transitions, pairs: pd.DataFrame) -> None:
 
 
 def _conclude_serving(
-    transitions: Transitions, compared: analysis.Comparison, pairs: pd.DataFrame
+    transitions: Transitions, compared: analysis.ShadowComparison, pairs: pd.DataFrame
 ) -> str:
     """Pass the challenger on a day's requests, without labels.
 
@@ -234,7 +234,7 @@ def _is_refresh(rollout: Rollout) -> bool:
 def _conclude(transitions: Transitions, first: int, days: pd.DataFrame, decision: Decision) -> str:
     """Pass, hold or fail the challenger by the labels of the days from minute `first` on."""
     rollout, last = transitions.rollout, decision.metrics[0].seen
-    minute = first // DAY * DAY + (last - 1) * DAY + _MATURE
+    minute = first // DAY_MINUTES * DAY_MINUTES + (last - 1) * DAY_MINUTES + _MATURE
     kept = rollout.save_evidence(days, decision)
     event = {"advance": "shadow passed", "rollback": "shadow failed"}.get(
         decision.outcome, "shadow held"

@@ -36,9 +36,8 @@ from pipeline.shared.files import file_hash, text_hash, write_json, write_parque
 from pipeline.shared.processes import Patience
 from pipeline.shared.watcher import hold
 
-LOCK = rollout_ledger.LEDGER.with_name("controller.lock")
+_LOCK = rollout_ledger.LEDGER.with_name("controller.lock")
 TRAFFIC = rollout_ledger.LEDGER.with_name("traffic.lock")
-UNFINISHED = rollout_ledger.UNFINISHED
 FAILED_EVENTS = {"rolled back", "shadow failed"}
 PASSED_EVENTS = {"shadow passed", "promoted", "baked"}
 ALL_CHAMPION, ALL_CHALLENGER = {"champion": WHOLE}, {"challenger": WHOLE}
@@ -131,10 +130,10 @@ def hold_rollout() -> Iterator[None]:
     Raises:
         RolloutRefused: another command holds it.
     """
-    with hold(LOCK) as mine:
+    with hold(_LOCK) as mine:
         if mine is None:
             raise RolloutRefused(
-                f"another rollout is going on, 1 at a time is allowed ({LOCK} is held); wait for "
+                f"another rollout is going on, 1 at a time is allowed ({_LOCK} is held); wait for "
                 "it, or end it with `make rollback`"
             )
         yield
@@ -231,7 +230,7 @@ def sides(bad: str = "") -> tuple[Side, Side]:
     challenger = versions.version_of_alias(registry, CHALLENGER)
     if challenger is None or _judged_against_another(challenger, champion):
         challenger = champion
-    return side_of(champion), side_of(challenger, bad)
+    return export_side(champion), export_side(challenger, bad)
 
 
 def _judged_against_another(challenger: Version, champion: Version) -> bool:
@@ -239,7 +238,7 @@ def _judged_against_another(challenger: Version, champion: Version) -> bool:
     return challenger.tags.get("compared_with", "") != champion.digest
 
 
-def side_of(version: Version, fault: str = "") -> Side:
+def export_side(version: Version, fault: str = "") -> Side:
     """Export a version's release for the servers; returns it as a side of a rollout."""
     release = export(version.number)
     return Side(

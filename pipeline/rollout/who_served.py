@@ -5,10 +5,9 @@ import pandas as pd
 from pipeline.records import rollout_ledger
 from pipeline.records.rollout_ledger import Entry
 from pipeline.registry import champions
-from pipeline.rollout.analysis.canary import decide as decide_canary
-from pipeline.rollout.analysis.canary import decide_bake
+from pipeline.rollout.analysis.canary import decide_bake, decide_canary
 from pipeline.rollout.analysis.decision import Decision, plan_hash
-from pipeline.rollout.analysis.shadow import decide as decide_shadow
+from pipeline.rollout.analysis.shadow import decide_shadow
 from pipeline.rollout.progress import weights
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig

@@ -25,18 +25,18 @@ from pipeline.serve.middleware import (
     Middleware,
     Respond,
     failure,
-    refusal,
+    refusal_response,
 )
-from pipeline.serve.open_inference import FROM_STORE, INPUTS, Inference, RequestRefused
+from pipeline.serve.open_inference import FROM_STORE, INPUT_TENSOR, Inference, RequestRefused
 from pipeline.serve.predictor import SupportsPredict
-from pipeline.serve.schema import PredictRequest, instant_of, items_of, name_of
+from pipeline.serve.schema import RequestBody, instant_of, items_of, name_of
 from pipeline.shared.callers import Trust
 from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.prometheus import CONTENT_TYPE
 from pipeline.usecase.chosen import USECASE
 
 MODEL_NAME = USECASE.features.service.replace("_", "-")
-JSON, BYTES = "application/json", "application/octet-stream"
+_JSON, _BYTES = "application/json", "application/octet-stream"
 _MODEL = "/v2/models/{name}"
 _VERSION = f"{_MODEL}/versions/{{version}}"
 
@@ -83,7 +83,7 @@ def create_app(
     app.add_exception_handler(ClientDisconnect, _client_closed)
     app.add_exception_handler(Exception, _failure)
     predict = _add_people_routes(app, handler, metrics, own_port)
-    kinds = {model_name: FROM_STORE, f"{model_name}-features": {INPUTS: "FP32"}}
+    kinds = {model_name: FROM_STORE, f"{model_name}-features": {INPUT_TENSOR: "FP32"}}
     protocol = _Protocol(handler, ready, kinds)
     _add_protocol_routes(app, protocol, list(kinds), handler.version)
     openapi.add_bodies(app)
@@ -108,7 +108,7 @@ def _add_gauges(metrics: Metrics, handler: Handler, log: Log, gate: AdmissionLim
 
 async def _refusal(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestRefused)
-    return refusal(error.code, error.reason, error.headers)
+    return refusal_response(error.code, error.reason, error.headers)
 
 
 async def _client_closed(_: Request, __: Exception) -> Response:
@@ -122,11 +122,11 @@ async def _failure(_: Request, error: Exception) -> Response:
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     reason = f"{error.detail}: {request.method} {request.url.path[:100]}; see /docs"
-    return refusal(error.status_code, reason, dict(error.headers or {}))
+    return refusal_response(error.status_code, reason, dict(error.headers or {}))
 
 
 def _json(value: Any) -> Response:
-    return Response(orjson.dumps(value), media_type=JSON)
+    return Response(orjson.dumps(value), media_type=_JSON)
 
 
 def _add_people_routes(
@@ -135,15 +135,15 @@ def _add_people_routes(
     """Add `/predict`, the documentation and the metrics; returns the function of the first."""
 
     @app.post(
-        "/predict", openapi_extra=openapi.body(PredictRequest), response_model=openapi.Predictions
+        "/predict", openapi_extra=openapi.body(RequestBody), response_model=openapi.Predictions
     )
     async def predict(request: Request) -> Response:
         """The risks of items, in their order."""
-        body = await handler.body(request, JSON)
+        body = await handler.body(request, _JSON)
         try:
-            payload = PredictRequest.model_validate(open_inference.parse_body(body))
+            payload = RequestBody.model_validate(open_inference.parse_body(body))
         except ValidationError as error:
-            raise RequestRefused(400, open_inference.explain(error)) from None
+            raise RequestRefused(400, open_inference.explain_error(error)) from None
         items = items_of(payload)
         instants, risks = await handler.from_store(items, request)
         rows = zip(items, instants, risks.risk.tolist(), risks.flags, strict=True)
@@ -193,8 +193,8 @@ class _Protocol:
         name = self._model_name(request)
         header = request.scope["state"]["headers"].get(open_inference.HEADER)
         kinds = self._kinds[name]
-        body = await self._handler.body(request, *([BYTES, JSON] if header else [JSON]))
-        if INPUTS in kinds:
+        body = await self._handler.body(request, *([_BYTES, _JSON] if header else [_JSON]))
+        if INPUT_TENSOR in kinds:
             payload, risk = await self._handler.from_features(body, header, kinds, request)
         else:
             payload = open_inference.read_tensors(body, header, kinds)

@@ -47,7 +47,7 @@ class BatchScores:
         }
 
 
-def score(
+def score_month(
     events: pd.DataFrame,
     views: dict[str, pd.DataFrame],
     config: FeaturesConfig,
@@ -75,7 +75,7 @@ def batch(month: str | None = None) -> str:
     month = f"{midnight_after(events) - pd.Timedelta(days=1):%Y-%m}" if month is None else month
     views = windows.views(events, context, config)
     ahead = config.model_copy(update={"horizon_minutes": serve.batch_horizon_minutes})
-    early, late = (score(events, views, known, month, model) for known in (ahead, config))
+    early, late = (score_month(events, views, known, month, model) for known in (ahead, config))
     requests = requests_of(events, ahead, month)
     labels = requests[LABEL].to_numpy()
     table = requests[[*REQUEST_KEY, "predict_at"]].assign(risk=early.risk)

@@ -20,9 +20,9 @@ from pipeline.serve.admission import AdmissionLimit
 from pipeline.serve.compression import content_encoding, decompress
 from pipeline.serve.inline import SMALL_BYTES, Inline
 from pipeline.serve.metrics import Metrics
-from pipeline.serve.open_inference import RequestRefused, Tensors, matrix, read_tensors
-from pipeline.serve.predictor import InvalidRisk, Predictions, SupportsPredict
-from pipeline.serve.schema import Item, name_of, requests
+from pipeline.serve.open_inference import RequestRefused, Tensors, input_matrix, read_tensors
+from pipeline.serve.predictor import InvalidRisk, PredictedRisks, SupportsPredict
+from pipeline.serve.schema import RequestItem, name_of, request_rows
 from pipeline.shared.callers import STRANGER, STRANGERS
 from pipeline.shared.config.serve import ServeConfig
 
@@ -96,12 +96,12 @@ class Handler:
             )
 
     async def from_store(
-        self, items: Sequence[Item], request: Request
-    ) -> tuple[list[int], Predictions]:
+        self, items: Sequence[RequestItem], request: Request
+    ) -> tuple[list[int], PredictedRisks]:
         """T of each item and its prediction, logged."""
         self._require_rows(len(items))
-        rows = requests(items, self.horizon_minutes)
-        predictions: Predictions = await self._in_turn(
+        rows = request_rows(items, self.horizon_minutes)
+        predictions: PredictedRisks = await self._in_turn(
             lambda: self._predict(self._predictor.online, rows), request.scope["state"]
         )
         self._log_items(request, items, rows["predict_at"], predictions)
@@ -118,7 +118,7 @@ class Handler:
 
         def work() -> tuple[Tensors, np.ndarray]:
             payload = read_tensors(body, header, kinds)
-            rows = matrix(payload)
+            rows = input_matrix(payload)
             self._require_rows(len(rows))
             return payload, self._predict(self._predictor.vectors, rows)
 
@@ -132,7 +132,11 @@ class Handler:
         return payload, risk
 
     def _log_items(
-        self, request: Request, items: Sequence[Item], at: list[int], predictions: Predictions
+        self,
+        request: Request,
+        items: Sequence[RequestItem],
+        at: list[int],
+        predictions: PredictedRisks,
     ) -> None:
         columns = [
             [name_of(item) for item in items],

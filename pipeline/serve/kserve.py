@@ -17,9 +17,9 @@ from kserve.errors import InvalidInput
 from pipeline.features.online_store import open_store
 from pipeline.registry.release_loader import export, load_release, warm_up_failure
 from pipeline.serve import open_inference
-from pipeline.serve.open_inference import FROM_STORE, INPUTS, RISK, RequestRefused
+from pipeline.serve.open_inference import FROM_STORE, INPUT_TENSOR, RISK_TENSOR, RequestRefused
 from pipeline.serve.predictor import Predictor
-from pipeline.serve.schema import requests
+from pipeline.serve.schema import request_rows
 from pipeline.shared.config.loading import load as load_config
 from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.config.serve import ServeConfig
@@ -67,20 +67,20 @@ class RiskModel(Model):  # type: ignore[misc]
         release = self._predictor.release
         if response_headers is not None:
             response_headers |= {"x-version": release.number, "x-release": release.release[:12]}
-        output = InferOutput(RISK, [len(risk)], "FP32", data=risk.tolist())
+        output = InferOutput(RISK_TENSOR, [len(risk)], "FP32", data=risk.tolist())
         return InferResponse(payload.id, self.name, [output], model_version=release.number)
 
     def _risk(self, payload: InferRequest) -> np.ndarray:
         tensors = _tensors(payload)
-        if INPUTS in tensors.values:
-            return self._predictor.vectors(open_inference.matrix(tensors))
+        if INPUT_TENSOR in tensors.values:
+            return self._predictor.vectors(open_inference.input_matrix(tensors))
         horizon = self._predictor.release.features.horizon_minutes
-        return self._predictor.online(requests(open_inference.items(tensors), horizon)).risk
+        return self._predictor.online(request_rows(open_inference.items(tensors), horizon)).risk
 
 
 def _tensors(payload: InferRequest) -> open_inference.Tensors:
     """Convert KServe's tensors to `open_inference.Tensors`."""
-    kinds = FROM_STORE | {INPUTS: "FP32"}
+    kinds = FROM_STORE | {INPUT_TENSOR: "FP32"}
     values = {}
     for tensor in payload.inputs:
         if kinds.get(tensor.name) != tensor.datatype:

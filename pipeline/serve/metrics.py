@@ -23,7 +23,7 @@ from pipeline.shared.prometheus import (
     histogram,
 )
 
-SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 5)
+_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 5)
 RISKS = tuple(round(0.05 * step, 2) for step in range(1, 21))
 MINUTES = (15, 30, 60, 120, 180, 360, 720, 1440, 10_080)
 
@@ -34,7 +34,7 @@ class Metrics:
     def __init__(self) -> None:
         """All counters start at zero."""
         self._requests: Counter[tuple[str, int]] = Counter()
-        self._seconds: defaultdict[str, Buckets] = defaultdict(lambda: Buckets(SECONDS))
+        self._seconds: defaultdict[str, Buckets] = defaultdict(lambda: Buckets(_SECONDS))
         self._features: Counter[tuple[str, str]] = Counter()
         self._age = {view: Buckets(MINUTES) for view in VIEWS}
         self._risk, self._invalid = Buckets(RISKS), 0

@@ -32,7 +32,7 @@ class HotRoute(NamedTuple):
     respond: Respond
 
 
-def refusal(code: int, reason: str, headers: Mapping[str, str] | None = None) -> Response:
+def refusal_response(code: int, reason: str, headers: Mapping[str, str] | None = None) -> Response:
     """A response with the reason of a refusal."""
     content = orjson.dumps({"error": reason.encode(errors="replace").decode()})
     return Response(content, code, headers=headers, media_type="application/json")
@@ -40,7 +40,9 @@ def refusal(code: int, reason: str, headers: Mapping[str, str] | None = None) ->
 
 def failure(error: Exception) -> Response:
     """The response to a request that met a bug: its kind, without its words."""
-    return refusal(500, f"the server failed ({type(error).__name__}); its own output says how")
+    return refusal_response(
+        500, f"the server failed ({type(error).__name__}); its own output says how"
+    )
 
 
 class Middleware:
@@ -92,7 +94,7 @@ class Middleware:
             caller = self._trust.identify(headers)
         except InvalidHeader as error:
             sent.add_header(REQUEST_ID, new_id())
-            await refusal(400, str(error))(scope, receive, sent)
+            await refusal_response(400, str(error))(scope, receive, sent)
             return
         sent.add_header(REQUEST_ID, caller.request_id)
         state["id"], state["arm"] = caller
@@ -109,7 +111,7 @@ async def _respond(hot: HotRoute, scope: Scope, receive: Receive, sent: "_Respon
     try:
         response = await hot.respond(Request(scope, receive))
     except RequestRefused as error:
-        response = refusal(error.code, error.reason, error.headers)
+        response = refusal_response(error.code, error.reason, error.headers)
     if not sent.write_whole(response, scope["state"].get("cycle")):
         await response(scope, receive, sent)
 

@@ -18,14 +18,14 @@ import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from pipeline.features.definitions import FEATURES
-from pipeline.serve.schema import Item, datatypes
+from pipeline.serve.schema import RequestItem, datatypes
 from pipeline.usecase.chosen import USECASE
 
 HEADER = "inference-header-content-length"
 EXTENSIONS = ["binary_tensor_data"]
-FROM_STORE, _REQUIRED = datatypes(Item)
+FROM_STORE, _REQUIRED = datatypes(RequestItem)
 """The tensors of a request for items of the use case, one value per item."""
-INPUTS, RISK = "inputs", "risk"
+INPUT_TENSOR, RISK_TENSOR = "inputs", "risk"
 _WIRE = {"FP32": "<f4", "INT64": "<i8", "BOOL": "?"}
 _JSON_TYPES: dict[str, set[type]] = {
     "FP32": {int, float, type(None)},
@@ -34,7 +34,7 @@ _JSON_TYPES: dict[str, set[type]] = {
     "BOOL": {bool},
 }
 """The JSON types of each datatype; null stands for a missing number."""
-_ITEMS = TypeAdapter(list[Item])
+_ITEMS = TypeAdapter(list[RequestItem])
 _KEY = re.compile(rb'"\s*:')
 
 
@@ -137,7 +137,7 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return mapping
 
 
-def explain(error: ValidationError) -> str:
+def explain_error(error: ValidationError) -> str:
     """The first fault of a body, as a reason."""
     first = error.errors(include_url=False)[0]
     where = ".".join(map(str, first["loc"])) or "the body"
@@ -150,9 +150,9 @@ def read_tensors(body: bytes, header: str | None, kinds: dict[str, str]) -> Tens
     try:
         inference = Inference.model_validate(parse_body(body[:size]))
     except ValidationError as error:
-        raise RequestRefused(400, explain(error)) from None
-    if wrong := sorted({out.name for out in inference.outputs} - {RISK}):
-        raise RequestRefused(400, f"there is no output {wrong[0]!r:.60}, only {RISK!r}")
+        raise RequestRefused(400, explain_error(error)) from None
+    if wrong := sorted({out.name for out in inference.outputs} - {RISK_TENSOR}):
+        raise RequestRefused(400, f"there is no output {wrong[0]!r:.60}, only {RISK_TENSOR!r}")
     values, rest = {}, memoryview(body)[size:]
     for tensor in inference.inputs:
         if kinds.get(tensor.name) != tensor.datatype or tensor.name in values:
@@ -227,7 +227,7 @@ def _texts(name: str, content: memoryview) -> list[str]:
     return texts
 
 
-def items(tensors: Tensors) -> list[Item]:
+def items(tensors: Tensors) -> list[RequestItem]:
     """The items in a request's tensors."""
     lengths = {len(values) for values in tensors.values.values()}
     if missing := [name for name in _REQUIRED if name not in tensors.values]:
@@ -240,18 +240,20 @@ def items(tensors: Tensors) -> list[Item]:
     try:
         return _ITEMS.validate_python(rows)
     except ValidationError as error:
-        raise RequestRefused(400, explain(error)) from None
+        raise RequestRefused(400, explain_error(error)) from None
 
 
-def matrix(tensors: Tensors) -> np.ndarray:
+def input_matrix(tensors: Tensors) -> np.ndarray:
     """The rows of FEATURES in a request's one tensor (float32), NaN where a value is missing."""
-    shape = tensors.shapes[INPUTS]
+    shape = tensors.shapes[INPUT_TENSOR]
     if len(shape) != 2 or shape[1] != len(FEATURES):
-        raise RequestRefused(400, f"{INPUTS} has the shape {shape}, wanted is [n, {len(FEATURES)}]")
+        raise RequestRefused(
+            400, f"{INPUT_TENSOR} has the shape {shape}, wanted is [n, {len(FEATURES)}]"
+        )
     with np.errstate(over="ignore"):
-        rows = np.array(tensors.values[INPUTS], dtype="float32").reshape(shape)
+        rows = np.array(tensors.values[INPUT_TENSOR], dtype="float32").reshape(shape)
     if np.count_nonzero(np.isinf(rows)):  # faster than any() for a row
-        raise RequestRefused(400, f"{INPUTS} holds a number that is infinite as FP32")
+        raise RequestRefused(400, f"{INPUT_TENSOR} holds a number that is infinite as FP32")
     return rows
 
 
@@ -260,7 +262,7 @@ def encode_response(
 ) -> tuple[bytes, dict[str, str]]:
     """The body of a response, and its headers."""
     content = risk.astype("<f4").tobytes() if binary else b""
-    output: dict[str, Any] = {"name": RISK, "datatype": "FP32", "shape": [len(risk)]}
+    output: dict[str, Any] = {"name": RISK_TENSOR, "datatype": "FP32", "shape": [len(risk)]}
     if binary:
         output["parameters"] = {"binary_data_size": len(content)}
     else:
@@ -277,7 +279,7 @@ def encode_response(
 
 def metadata(model: str, version: str, kinds: dict[str, str]) -> dict[str, Any]:
     """A model's inputs and outputs; -1 stands for any number of rows."""
-    width = {INPUTS: [-1, len(FEATURES)]}
+    width = {INPUT_TENSOR: [-1, len(FEATURES)]}
     return {
         "name": model,
         "versions": [version],
@@ -286,5 +288,5 @@ def metadata(model: str, version: str, kinds: dict[str, str]) -> dict[str, Any]:
             {"name": name, "datatype": kind, "shape": width.get(name, [-1])}
             for name, kind in kinds.items()
         ],
-        "outputs": [{"name": RISK, "datatype": "FP32", "shape": [-1]}],
+        "outputs": [{"name": RISK_TENSOR, "datatype": "FP32", "shape": [-1]}],
     }

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, create_model
 from pydantic.json_schema import models_json_schema
 
 from pipeline.serve.open_inference import HEADER, Inference
-from pipeline.serve.schema import PredictRequest
+from pipeline.serve.schema import RequestBody
 from pipeline.shared.pages import render
 from pipeline.usecase.chosen import USECASE
 
@@ -138,7 +138,7 @@ def in_path(**allowed: list[str]) -> dict[str, Any]:
 def add_bodies(app: FastAPI) -> None:
     """Add the schemas of request bodies to the document of an app with all its routes."""
     _, schemas = models_json_schema(
-        [(PredictRequest, "validation"), (Inference, "validation")], ref_template=_SCHEMAS
+        [(RequestBody, "validation"), (Inference, "validation")], ref_template=_SCHEMAS
     )
     app.openapi()["components"]["schemas"] |= schemas["$defs"]
 

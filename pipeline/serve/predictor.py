@@ -28,7 +28,7 @@ class InvalidRisk(Exception):
 
 
 @dataclass(frozen=True)
-class Predictions:
+class PredictedRisks:
     """The risks of requests in their order, and the features behind them.
 
     `values` are NUMERIC (float32) and `known_at` VIEWS (minutes, NEVER where there is none), a row
@@ -49,7 +49,7 @@ class SupportsPredict(Protocol):
         """The served release."""
         ...
 
-    def online(self, requests: Mapping[str, Sequence[Any]]) -> Predictions:
+    def online(self, requests: Mapping[str, Sequence[Any]]) -> PredictedRisks:
         """The risks of requests, from the online store."""
         ...
 
@@ -72,7 +72,7 @@ class Predictor:
         """The served release."""
         return self._release
 
-    def online(self, requests: Mapping[str, Sequence[Any]]) -> Predictions:
+    def online(self, requests: Mapping[str, Sequence[Any]]) -> PredictedRisks:
         """The risks of requests, in the store's columns, with its current features.
 
         Raises:
@@ -83,7 +83,7 @@ class Predictor:
         values = _stack([read.values[name] for name in NUMERIC], count, "float32")
         known_at = _stack([read.values[name] for name in KNOWN_AT], count, "int64")
         rows = np.ascontiguousarray(np.concatenate([values, one_hot(requests).T]).T)
-        return Predictions(self.vectors(rows), values.T, known_at.T, _flags(read, len(rows)))
+        return PredictedRisks(self.vectors(rows), values.T, known_at.T, _flags(read, len(rows)))
 
     def vectors(self, matrix: np.ndarray) -> np.ndarray:
         """The risks of rows of FEATURES (float32), NaN where a value is missing.

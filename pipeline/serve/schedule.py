@@ -36,7 +36,7 @@ def champion_of(config: FeaturesConfig) -> tuple[versions.Version, Model]:
             f"version {champion.number} was trained with {trained}, this checkout serves {today}: "
             f"check out its commit ({champion.tag('git_commit')[:8]}), or `make champion`"
         )
-    return champion, load_model(versions.fetch(registry, champion), champion.digest)
+    return champion, load_model(versions.fetch_model(registry, champion), champion.digest)
 
 
 def requests_of(events: pd.DataFrame, config: FeaturesConfig, days: str) -> pd.DataFrame:

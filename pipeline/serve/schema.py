@@ -11,20 +11,20 @@ from pipeline.usecase.chosen import USECASE
 _FROM = EPOCH.to_pydatetime()
 _OF = USECASE.request
 if TYPE_CHECKING:
-    Item = BaseModel
+    RequestItem = BaseModel
 
-    class PredictRequest(BaseModel):
+    class RequestBody(BaseModel):
         """The body of `/predict`."""
 
         items: list[Any]
 else:
-    Item, PredictRequest = _OF.item, _OF.body
+    RequestItem, RequestBody = _OF.item, _OF.body
 name_of = _OF.name_of
-requests = _OF.rows
+request_rows = _OF.rows
 _DATATYPES = {"string": "BYTES", "integer": "INT64", "number": "FP32", "boolean": "BOOL"}
 
 
-def items_of(payload: PredictRequest) -> list[Any]:
+def items_of(payload: RequestBody) -> list[Any]:
     """The items in a body of `/predict`."""
     found: list[Any] = getattr(payload, _OF.key)
     return found

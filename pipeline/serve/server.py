@@ -51,7 +51,7 @@ def serve_http(version: str = "champion", port: str | int | None = None) -> str:
     config, digest = load(ServeConfig), export(version)
     at = config.port if port is None else int(port)
     if config.workers > 1:
-        return workers.serve(digest, at, config.host, config.workers)
+        return workers.serve_by_workers(digest, at, config.host, config.workers)
     return serve(digest, at, host=config.host)
 
 

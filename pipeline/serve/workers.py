@@ -29,7 +29,7 @@ _PAUSE_SECONDS, _AGAIN_SECONDS = 0.05, 1.0
 _LISTENS = " serves version "
 
 
-def serve(digest: str, port: int, host: str, count: int) -> str:
+def serve_by_workers(digest: str, port: int, host: str, count: int) -> str:
     """Serve a release by so many workers until SIGTERM or SIGINT.
 
     Raises:

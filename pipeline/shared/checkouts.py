@@ -44,7 +44,7 @@ def _apply(folder: Path, patch_file: Path) -> None:
     git.run(folder, *git.AS_RECORDED, *apply)
 
 
-def remove(folder: Path) -> None:
+def remove_checkout(folder: Path) -> None:
     """Remove a checkout that `copy` made, with everything in it."""
     known = [path.resolve() for path in _worktrees()]
     if folder.resolve() in known:

@@ -5,14 +5,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipeline.shared.config.sections import Sha256
 from pipeline.shared.errors import ArtifactTampered
@@ -43,13 +36,13 @@ FileName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 """A safe part of a path: no dot, no slash, no line end."""
 
 
-SIGNIFICANT = 9
+_SIGNIFICANT = 9
 """Digits of a recorded number: digits 15 to 17 differ between processors, by summation order."""
 
 
 def significant(value: float) -> float:
-    """A number to its first SIGNIFICANT digits, the same on every processor."""
-    return float(f"{value:.{SIGNIFICANT}g}")
+    """A number to its first _SIGNIFICANT digits, the same on every processor."""
+    return float(f"{value:.{_SIGNIFICANT}g}")
 
 
 Figure = Annotated[float, AfterValidator(significant)]

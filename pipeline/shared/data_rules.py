@@ -135,6 +135,6 @@ def in_range(ranges: Iterable[tuple[str, tuple[float, float]]]) -> Rules:
     ]
 
 
-def days_of(month: str) -> list[int]:
+def days_of_month(month: str) -> list[int]:
     """The days of a month that have arrived."""
     return list(range(1, int(clock.last_day(month)[-2:]) + 1))

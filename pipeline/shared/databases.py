@@ -101,7 +101,7 @@ def _is_being_written(path: Path) -> bool:
     return any(journal.is_file() and journal.stat().st_size for journal in journals)
 
 
-def damage(path: Path) -> str:
+def find_damage(path: Path) -> str:
     """Why a file is not an intact database, after a check of every page; "" if it is one."""
     if why := flaw(path) or ("" if path.stat().st_size else "it is empty"):
         return why
@@ -136,7 +136,7 @@ def refusal_after(path: Path, what: str, error: Exception) -> PipelineError | No
     """The refusal for a tool's own exception about a broken database; None for a bug."""
     if refusal := database_refusal(path, what, error):
         return refusal
-    why = damage(path) if path.is_file() else ""
+    why = find_damage(path) if path.is_file() else ""
     if not why and _SCHEMA.search(str(error)):
         why = str(error).splitlines()[0]
     return _broken(path, what, why) if why else None

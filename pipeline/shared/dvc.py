@@ -15,7 +15,7 @@ from pipeline.shared import git
 from pipeline.shared.errors import DataUnavailable
 from pipeline.shared.files import write_text
 
-QUIET = {"DVC_NO_ANALYTICS": "1", "DO_NOT_TRACK": "1", "GX_ANALYTICS_ENABLED": "false"}
+_QUIET = {"DVC_NO_ANALYTICS": "1", "DO_NOT_TRACK": "1", "GX_ANALYTICS_ENABLED": "false"}
 _INHERITED = ("DVC_ROOT", "DVC_STAGE", "DVC_EXP_")
 """Variables that DVC sets for its stages; a DVC inside one would take them for its own."""
 _ELSEWHERE = ("MLFLOW_", "PIPELINE_", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
@@ -34,7 +34,7 @@ def environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
     given = git.environment(variables)
     kept = {k: v for k, v in given.items() if not k.startswith(_INHERITED + _SHELLS)}
     # DVC starts stages by the account's shell, which may be /usr/sbin/nologin.
-    return kept | QUIET | {"SHELL": "/bin/sh"}
+    return kept | _QUIET | {"SHELL": "/bin/sh"}
 
 
 def isolated_environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -94,7 +94,7 @@ def cache_path(md5_of: str, cache: Path) -> Path:
     return cache / "files" / "md5" / md5_of[:2] / md5_of[2:]
 
 
-def members(md5_of: str, cache: Path) -> dict[str, str]:
+def cached_members(md5_of: str, cache: Path) -> dict[str, str]:
     """The files of a cached folder: their paths within it, and their MD5."""
     listed = json.loads(cache_path(md5_of, cache).read_text(encoding="utf-8"))
     return {entry["relpath"]: entry["md5"] for entry in listed}

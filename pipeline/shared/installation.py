@@ -65,7 +65,7 @@ def _is_alive(owner: Path | None, administration: Path) -> bool:
     return _git_folder(owner.parent).resolve() == administration.resolve()
 
 
-def adopt(folder: Path) -> bool:
+def attach_replay(folder: Path) -> bool:
     """Attach a replay's checkout to this repository, wherever both are; returns whether it changed.
 
     `git worktree repair` does not help: in a copied folder it changes the original's.

@@ -14,7 +14,7 @@ from pipeline.shared.contracts import INGEST, Manifest, read_record
 from pipeline.shared.errors import EnvironmentUnfit, shell_quote
 from pipeline.shared.files import bytes_hash, file_hash, is_left_over, members, text_hash
 
-OUTPUTS = [":(exclude)dvc.lock", ":(exclude)data"]
+_OUTPUTS = [":(exclude)dvc.lock", ":(exclude)data"]
 """The pipeline's own outputs in the checkout; digests of them are recorded, not their text."""
 DVC_YAML = Path("dvc.yaml")
 _HERE = Path()
@@ -40,21 +40,21 @@ def patch() -> bytes:
     """
     pathspecs = _pathspecs(_HERE)
     _require_recorded(_HERE, pathspecs)
-    status = ["status", "--porcelain", "--untracked-files=normal", "--", ".", *OUTPUTS]
+    status = ["status", "--porcelain", "--untracked-files=normal", "--", ".", *_OUTPUTS]
     if not git.run(_HERE, *status).strip():
         return b""
     own = os.fsdecode(git.run(_HERE, "rev-parse", "--absolute-git-dir")).rstrip("\n")
     with tempfile.TemporaryDirectory(dir=own) as folder:  # a folder that git never records
         index = Path(folder) / "index"
         git.run(_HERE, "read-tree", "HEAD", index=index)
-        # OUTPUTS cannot be excluded here: an exclusion of ignored files fails
+        # _OUTPUTS cannot be excluded here: an exclusion of ignored files fails
         git.run(_HERE, "add", "--all", "--", ".", index=index)
         if forced := _force_added():
             git.run(_HERE, "add", "--force", "--", *forced, index=index)
         _require_no_repository_within(index, pathspecs)
         how = ["--patch", "--cached", "--binary", "--no-ext-diff", "--no-textconv"]
         how += ["--full-index", "HEAD"]
-        return git.run(_HERE, "diff-index", *how, "--", ".", *OUTPUTS, index=index)
+        return git.run(_HERE, "diff-index", *how, "--", ".", *_OUTPUTS, index=index)
 
 
 def _require_no_repository_within(index: Path, pathspecs: list[str]) -> None:
@@ -118,7 +118,7 @@ def _require_followed(folder: Path, sources: list[Path]) -> None:
     for link in sorted(path for path in above | below if path.is_symlink()):
         to = Path(os.path.realpath(link))
         if to.is_relative_to(top):
-            within = [f"{_LITERAL}{to.relative_to(top)}", *OUTPUTS]
+            within = [f"{_LITERAL}{to.relative_to(top)}", *_OUTPUTS]
             how = ("--cached", "--others", "--exclude-standard")
             if git.run(folder, "ls-files", *how, "--", *within):
                 continue

@@ -43,13 +43,13 @@ PROGRAMS = {
     "redis-server": Packages("redis-server", "redis", "redis"),
 }
 """Programs that tests, drills and commands need beyond the lock."""
-NAMES = {"alertmanager": ("alertmanager", "prometheus-alertmanager")}
+_NAMES = {"alertmanager": ("alertmanager", "prometheus-alertmanager")}
 """Programs with another name in Debian, under both names."""
 
 
-def locate(name: str) -> str | None:
+def locate_program(name: str) -> str | None:
     """The path of a program under any of its names; None if it is not installed."""
-    return next((path for one in NAMES.get(name, (name,)) if (path := shutil.which(one))), None)
+    return next((path for one in _NAMES.get(name, (name,)) if (path := shutil.which(one))), None)
 
 
 def installing(names: Iterable[str]) -> str:

@@ -35,7 +35,7 @@ __all__ = ["CONTENT_TYPE", "CollectorRegistry", "Gauge", "Info", "Metric", "gene
 
 kept.ValueClass = kept.MutexValue
 CONTENT_TYPE = CONTENT_TYPE_LATEST
-PREFIX = "serve_"
+_PREFIX = "serve_"
 """The metrics of a server; those of the monitoring job are in pipeline/monitor/operations/."""
 _AT_ONCE = 256
 """Arrays counted in one batch: NumPy takes as long for a few values."""
@@ -79,7 +79,7 @@ class Buckets:
 def counter(
     name: str, about: str, labels: list[str], counts: Iterable[tuple[tuple[str, ...], int]]
 ) -> CounterMetricFamily:
-    family = CounterMetricFamily(f"{PREFIX}{name}", about, labels=labels)
+    family = CounterMetricFamily(f"{_PREFIX}{name}", about, labels=labels)
     for values, count in counts:
         family.add_metric(values, float(count))
     return family
@@ -88,7 +88,7 @@ def counter(
 def histogram(
     name: str, about: str, label: str, histograms: Mapping[str, Buckets]
 ) -> HistogramMetricFamily:
-    family = HistogramMetricFamily(f"{PREFIX}{name}", about, labels=[label] if label else [])
+    family = HistogramMetricFamily(f"{_PREFIX}{name}", about, labels=[label] if label else [])
     for value, buckets in histograms.items():
         buckets.into(family, [value] if label else [])
     return family

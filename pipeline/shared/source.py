@@ -24,7 +24,7 @@ MAX_RATIO = 100
 
 
 @dataclass(frozen=True)
-class Columns:
+class PublishedColumns:
     """The columns of a published file in order; those that are neither text nor whole are real."""
 
     names: list[str]
@@ -62,7 +62,7 @@ def read_pinned(folder: Path, name: str, expected: str) -> bytes:
     return content
 
 
-def parse(name: str, content: bytes, columns: Columns) -> pd.DataFrame:
+def parse_published(name: str, content: bytes, columns: PublishedColumns) -> pd.DataFrame:
     """A published CSV file as a table with exactly `columns`, in that order and of their types.
 
     Raises:
@@ -112,7 +112,7 @@ def _with_columns(name: str, table: pd.DataFrame, columns: list[str]) -> pd.Data
     return table[columns]
 
 
-def _convert_types(name: str, table: pd.DataFrame, columns: Columns) -> pd.DataFrame:
+def _convert_types(name: str, table: pd.DataFrame, columns: PublishedColumns) -> pd.DataFrame:
     for column in table.columns.difference(list(columns.text)):
         numbers = pd.to_numeric(table[column], errors="coerce").replace([np.inf, -np.inf], np.nan)
         whole = column in columns.whole

@@ -23,7 +23,7 @@ RESERVED = frozenset(
 """Names that the stages give to columns of their own."""
 _RESERVED_ENDS = re.compile(r"_(known|available)_at$|_\d+[dh](_count|_sum)?$")
 """The ends of the names that they give to instants and to rolling features."""
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+_Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
 def identifier(published: str) -> str:
@@ -37,15 +37,15 @@ def identifier(published: str) -> str:
     return f"{name}_published" if taken else name
 
 
-class Label(Section):
+class LabelColumn(Section):
     """The column that is predicted: 1 for the `positive` value, or for numbers `above` a limit."""
 
-    column: Name
+    column: _Name
     positive: str | None = None
     above: float | None = None
 
     @model_validator(mode="after")
-    def _is_one_of_two(self) -> "Label":
+    def _is_one_of_two(self) -> "LabelColumn":
         if (self.positive is None) is (self.above is None):
             raise ValueError("a label has either `positive`, a value, or `above`, a number")
         return self
@@ -57,17 +57,17 @@ class EventTime(Section):
     `entities` are columns whose former outcomes are features, as means over `days`.
     """
 
-    column: Name
+    column: _Name
     zone: Zone = "UTC"
     known_after_hours: float = Field(ge=0)
-    entities: list[Name] = Field(default=[])
+    entities: list[_Name] = Field(default=[])
     days: list[Annotated[int, Field(gt=1)]] = Field(default=[7, 28])
 
 
 class Naive(Section):
     """The naive baseline: the label's share by category, or between the `edges` of a number."""
 
-    column: Name
+    column: _Name
     edges: list[float] = Field(default=[])
 
 
@@ -81,13 +81,13 @@ class Declaration(Section):
     """
 
     noun: Annotated[str, Field(pattern=r"^[a-z][a-z ]*$")]
-    label: Label
-    key: list[Name] = Field(default=[])
-    group: list[Name] = Field(default=[])
-    numeric: list[Name]
-    categories: dict[Name, Annotated[list[str], Field(min_length=2)]] = Field(default={})
-    pooled: list[Name] = Field(default=[])
-    excluded: dict[Name, str] = Field(default={})
+    label: LabelColumn
+    key: list[_Name] = Field(default=[])
+    group: list[_Name] = Field(default=[])
+    numeric: list[_Name]
+    categories: dict[_Name, Annotated[list[str], Field(min_length=2)]] = Field(default={})
+    pooled: list[_Name] = Field(default=[])
+    excluded: dict[_Name, str] = Field(default={})
     naive: Naive | None = None
     held_out: Annotated[Share, Field(gt=0, lt=1)] = 0.3
     time: EventTime | None = None

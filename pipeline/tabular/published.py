@@ -17,7 +17,7 @@ from pipeline.shared.config.ingest import IngestConfig
 from pipeline.shared.domain import Event, Table, Tables
 from pipeline.shared.errors import SourceRejected
 from pipeline.shared.minutes import NEVER, instants, minutes
-from pipeline.shared.source import Columns, locate, parse, read_pinned
+from pipeline.shared.source import PublishedColumns, locate, parse_published, read_pinned
 from pipeline.tabular.declaration import Declaration, identifier
 
 FIRST_VERSION = "2001-01"
@@ -88,7 +88,7 @@ def _parse(file: str, content: bytes, of: Declaration) -> pd.DataFrame:
             "(a column that nothing shall read: `excluded`)"
         )
     texts = {found[name] for name in (*of.texts, *of.excluded)}
-    rows = parse(file, content, Columns(header, frozenset(texts), frozenset()))
+    rows = parse_published(file, content, PublishedColumns(header, frozenset(texts), frozenset()))
     rows = rows.rename(columns={column: name for name, column in found.items()})[of.columns]
     return rows.assign(row=np.arange(1, len(rows) + 1))
 

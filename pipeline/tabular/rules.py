@@ -15,7 +15,7 @@ from pipeline.tabular.declaration import Declaration
 from pipeline.tabular.leak import determined
 from pipeline.tabular.limits import TableLimits
 
-SHARE, LEAKS, ROWS = "share_of_label", "columns_that_determine", "rows_there"
+_SHARE, _LEAKS, _ROWS = "share_of_label", "columns_that_determine", "rows_there"
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class TableRules:
         label = published.labels(rows, self.of)
         inputs = rows[[*self.of.numeric, *self.of.categories]]
         leaks = len(determined(inputs, label))
-        return rows.assign(**{SHARE: label}, **{LEAKS: leaks, ROWS: len(rows)})
+        return rows.assign(**{_SHARE: label}, **{_LEAKS: leaks, _ROWS: len(rows)})
 
     def rules(
         self, table: str, month: str, reference: pd.DataFrame | None, limits: ValidateConfig
@@ -46,21 +46,21 @@ class TableRules:
         return [
             gxe.ExpectCompoundColumnsToBeUnique(column_list=key, **refuse("unique-key")),
             *calendar_rules(month, published.INSTANT, limits.max_hours_to_month_end, zone),
-            _mean(ROWS, limits.rows, "volume"),
+            _mean(_ROWS, limits.rows, "volume"),
             *in_range(limits.ranges.items()),
             *(
                 one_of(name, known)
                 for name, known in self.of.categories.items()
                 if name not in pooled
             ),
-            _mean(SHARE, limits.label_share, "label-share"),
+            _mean(_SHARE, limits.label_share, "label-share"),
             *(
                 gxe.ExpectColumnValuesToNotBeNull(
                     column=name, mostly=1 - most, **refuse("missing-share")
                 )
                 for name, most in limits.max_missing_share.items()
             ),
-            _mean(LEAKS, (0, 0), "label-leak"),
+            _mean(_LEAKS, (0, 0), "label-leak"),
             *compared,
         ]
 

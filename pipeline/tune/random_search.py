@@ -91,7 +91,7 @@ def best(trials: list[Trial]) -> Trial:
     return min(trials, key=lambda trial: trial.loss)
 
 
-def compare(
+def compare_settings(
     train: TrainConfig,
     settings: BoostingParameters,
     frame: pd.DataFrame,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pipeline.shared.pages import render
 from pipeline.tune.random_search import PRESENT, Trial
 
-WIDTH, HEIGHT, MARGIN = 900, 320, 60
+_WIDTH, _HEIGHT, _MARGIN = 900, 320, 60
 """Size of the picture, in points of its SVG."""
 LOSS = "log loss"
 
@@ -44,8 +44,8 @@ def search_report(trials: Sequence[Trial], best: Trial, words: str) -> str:
         words=words,
         axes=axes,
         lines=lines,
-        width=WIDTH,
-        height=HEIGHT,
+        width=_WIDTH,
+        height=_HEIGHT,
     )
 
 
@@ -55,9 +55,9 @@ def coordinates(trials: Sequence[Trial], best: Trial) -> tuple[list[Axis], list[
         name: [float(getattr(trial.settings, name)) for trial in trials]
         for name in best.settings.model_dump()
     } | {LOSS: [trial.loss for trial in trials]}
-    step = (WIDTH - 2 * MARGIN) / (len(columns) - 1)
+    step = (_WIDTH - 2 * _MARGIN) / (len(columns) - 1)
     axes = [
-        Axis(name, MARGIN + step * place, f"{min(values):.4g}", f"{max(values):.4g}")
+        Axis(name, _MARGIN + step * place, f"{min(values):.4g}", f"{max(values):.4g}")
         for place, (name, values) in enumerate(columns.items())
     ]
     heights = [_heights(values, name != LOSS) for name, values in columns.items()]
@@ -80,4 +80,4 @@ def _heights(values: list[float], logarithmic: bool) -> list[float]:
 
 def _down(height: float) -> float:
     """A height from 0 to 1 as SVG counts it, from the top."""
-    return 30 + (HEIGHT - 60) * (1 - height)
+    return 30 + (_HEIGHT - 60) * (1 - height)

@@ -15,7 +15,7 @@ from pipeline.shared.contracts import Figure, Record
 from pipeline.shared.files import write_json, write_text
 from pipeline.shared.paired_difference import Difference
 from pipeline.tune.folds import Split, split
-from pipeline.tune.random_search import PRESENT, TUNE, Trial, best, compare, search
+from pipeline.tune.random_search import PRESENT, TUNE, Trial, best, compare_settings, search
 from pipeline.tune.search_report import search_report
 
 
@@ -90,7 +90,7 @@ def _judge(
     chosen, held = best(tried), None
     if chosen.number != PRESENT:
         bootstrap = load(EvaluateConfig).bootstrap
-        held = compare(train, chosen.settings, frame, parts.holdout, bootstrap)
+        held = compare_settings(train, chosen.settings, frame, parts.holdout, bootstrap)
     return Search(
         window=f"{train.window.first}..{train.window.last}",
         trials=tried,

@@ -10,14 +10,14 @@ from typing import Any
 from pydantic import create_model
 
 from pipeline.shared.config.evaluate import EvaluateConfig
-from pipeline.shared.config.features import FeaturesConfig, Hours, Shrinkage
+from pipeline.shared.config.features import FeaturesConfig, PositiveHours, Shrinkage
 from pipeline.shared.config.loading import EXTENDED, load_from
 from pipeline.shared.config.sections import StageConfig
 from pipeline.shared.config.usecase import DECLARATION, UseCaseConfig
 from pipeline.shared.domain import UseCase
 from pipeline.shared.errors import ConfigError
 
-CONFIGS = Path(__file__).parents[2] / "configs"
+_CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 def chosen() -> UseCase:
@@ -26,8 +26,8 @@ def chosen() -> UseCase:
     Raises:
         ConfigError: configs/usecase.yaml names none that there is.
     """
-    name = load_from(CONFIGS, UseCaseConfig).name
-    if (folder := CONFIGS.parent / "pipeline" / name).joinpath(DECLARATION).is_file():
+    name = load_from(_CONFIGS, UseCaseConfig).name
+    if (folder := _CONFIGS.parent / "pipeline" / name).joinpath(DECLARATION).is_file():
         from pipeline.tabular.usecase import use_case
 
         return use_case(folder)
@@ -50,7 +50,7 @@ def sections(case: UseCase) -> dict[type[StageConfig], type[StageConfig]]:
     Features have an age at which each state expires, and what small groups are shrunk by; the gate
     has a rule of slices.
     """
-    ages: dict[str, Any] = {state.setting: (Hours, ...) for state in case.features.states}
+    ages: dict[str, Any] = {state.setting: (PositiveHours, ...) for state in case.features.states}
     own: dict[str, Any] = {f"shrink_{case.request.key}": (Shrinkage, ...), **ages}
     rule: dict[str, Any] = {"slices": (case.slice_rule, ...)}
     return {

@@ -18,7 +18,7 @@ from pipeline.shared.config.tune import TuneConfig
 from pipeline.shared.errors import ConfigError
 from pipeline.usecase.chosen import USECASE
 
-SECTIONS: tuple[type[StageConfig], ...] = (
+ALL_SECTIONS: tuple[type[StageConfig], ...] = (
     IngestConfig,
     USECASE.limits,
     FeaturesConfig,
@@ -41,7 +41,7 @@ def load_all() -> None:
     Raises:
         ConfigError: a config is wrong, as in `load`.
     """
-    for section in SECTIONS:
+    for section in ALL_SECTIONS:
         load(section)
 
 

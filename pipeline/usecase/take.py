@@ -18,7 +18,7 @@ from pipeline.tabular import declaration
 from pipeline.tabular.declaration import Declaration
 from pipeline.usecase.chosen import USECASE
 
-CONFIGS, GRAPH = Path("configs"), Path("dvc.yaml")
+_CONFIGS, GRAPH = Path("configs"), Path("dvc.yaml")
 STATE = tuple(map(Path, ("data/ingest", "data/features", "state/mlflow.db", "state/rollout")))
 """Where the stages write first: in a fresh clone there is none of them."""
 
@@ -49,15 +49,15 @@ def changes(folder: Path) -> dict[Path, str]:
     )
     sections = dict(own["instead"])
     for stage, keys in own["over"].items():
-        text = (CONFIGS / f"{stage}.yaml").read_text(encoding="utf-8")
+        text = (_CONFIGS / f"{stage}.yaml").read_text(encoding="utf-8")
         sections[stage] = _changed(yaml_files.parse(text), keys)
     files = {
-        CONFIGS / f"{stage}.yaml": yaml.safe_dump(values, sort_keys=False)
+        _CONFIGS / f"{stage}.yaml": yaml.safe_dump(values, sort_keys=False)
         for stage, values in sections.items()
     }
     declared = (folder / DECLARATION).is_file()
     files[GRAPH] = _graph(folder.name, declaration.read(folder) if declared else None)
-    return files | {CONFIGS / "usecase.yaml": f"name: {folder.name}\n"}
+    return files | {_CONFIGS / "usecase.yaml": f"name: {folder.name}\n"}
 
 
 def require_fresh(name: str) -> None:

@@ -96,6 +96,6 @@ def run() -> str:
     for judgement in judgements:
         path = snapshot_path(VALIDATE, judgement.table, judgement.month)
         write_parquet(path, judgement.accepted_rows)
-    write_parquet(validation_report.QUARANTINE, validation_report.quarantine(judgements))
+    write_parquet(validation_report.QUARANTINE, validation_report.quarantined_rows(judgements))
     write_json(VALIDATE / "metrics.json", validation_report.metrics(judgements))
     return validation_report.summary(judgements)

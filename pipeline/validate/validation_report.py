@@ -44,7 +44,7 @@ def _entry(outcome: RuleResult) -> dict[str, Any]:
     return {name: value for name, value in vars(outcome).items() if name != "positions"}
 
 
-def quarantine(judgements: list[Judgement]) -> pd.DataFrame:
+def quarantined_rows(judgements: list[Judgement]) -> pd.DataFrame:
     """One row, as text, for each rule that a quarantined row of any table breaks."""
     lines = [
         (

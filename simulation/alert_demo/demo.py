@@ -10,12 +10,12 @@ from pipeline.monitor.operations.alerts import RULES
 from pipeline.rollout.state import hold_rollout
 from pipeline.shared.errors import ConfigError, EnvironmentUnfit
 from pipeline.shared.processes import exit_on_signals
-from pipeline.shared.programs import installing, locate
+from pipeline.shared.programs import installing, locate_program
 from pipeline.usecase.chosen import USECASE
 from simulation.alert_demo.scene import Scene
 from simulation.alert_demo.setting import FACTOR, scene
 
-FAULTS = {
+FAULT_ALERTS = {
     "failing": "ErrorBudgetBurnsFast",
     "slow": "SlowAnswers",
     "missing": "MissingFeatures",
@@ -35,10 +35,10 @@ def monitor_live(fault: str = "failing") -> str:
         EnvironmentUnfit: Prometheus or Alertmanager is not installed.
         RolloutRefused: a rollout is in progress.
     """
-    if fault not in FAULTS:
+    if fault not in FAULT_ALERTS:
         raise ConfigError(
-            f"{fault!r} is none of the {len(FAULTS)} faults that can be injected: "
-            f"{', '.join(FAULTS)}; as in `make monitor-live FAULT=slow`"
+            f"{fault!r} is none of the {len(FAULT_ALERTS)} faults that can be injected: "
+            f"{', '.join(FAULT_ALERTS)}; as in `make monitor-live FAULT=slow`"
         )
     USECASE.require_event_time()
     programs = {name: program(name) for name in ("prometheus", "alertmanager")}
@@ -52,7 +52,7 @@ def program(name: str) -> str:
     Raises:
         EnvironmentUnfit: it is not installed; names its package.
     """
-    if (found := locate(name)) is None:
+    if (found := locate_program(name)) is None:
         raise EnvironmentUnfit(
             f"there is no {name} here, and none comes with the lock: `{installing([name])}`, end "
             "the service that it may start, and run `make monitor-live`"
@@ -62,7 +62,7 @@ def program(name: str) -> str:
 
 def _play(scene: Scene, fault: str) -> str:
     """Run the demo healthy, with the fault and repaired; reports how long each alert took."""
-    name = FAULTS[fault]
+    name = FAULT_ALERTS[fault]
     scene.say(f"every window and `for` of {RULES} is divided by {FACTOR}, no limit changed")
     scene.live_for(_HEALTHY_SECONDS)
     scene.report("sound")

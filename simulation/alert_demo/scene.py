@@ -38,7 +38,7 @@ class Scene:
     """The running parts: servers, feed, requests, receiver of alerts and exporter."""
 
     servers: Servers
-    feed: "Feed"
+    feed: "StoppableFeed"
     requests: Iterator[int]
     sink: Sink
     ports: dict[str, int]
@@ -149,7 +149,7 @@ def active(port: int) -> dict[str, str]:
     return dict(reversed(states))
 
 
-class Feed:
+class StoppableFeed:
     """The feed of the online store; while it is stopped, rows wait and no view is complete."""
 
     def __init__(self, store: Store):

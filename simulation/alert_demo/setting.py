@@ -16,7 +16,7 @@ import yaml
 
 from pipeline.features.online_store import Store, open_store
 from pipeline.monitor.operations.alerts import RULES
-from pipeline.monitor.operations.job_signals import SIGNALS, Signals, write
+from pipeline.monitor.operations.job_signals import SIGNALS, JobSignals, write_signals
 from pipeline.records.rollout_ledger import Side
 from pipeline.registry import versions
 from pipeline.rollout.state import ALL_CHAMPION, midnight_from, require_servable, sides
@@ -35,14 +35,14 @@ from pipeline.shared.loopback import HOST
 from pipeline.shared.processes import Patience, Supervisor
 from pipeline.usecase.chosen import USECASE
 from simulation.alert_demo.receiver import Sink
-from simulation.alert_demo.scene import Feed, Scene
-from simulation.traffic import Traffic
+from simulation.alert_demo.scene import Scene, StoppableFeed
+from simulation.traffic import ReplayedTraffic
 from simulation.year import Year
 
 FACTOR = 60
 """What windows are divided by: minutes become seconds."""
-SERVER_STATE = Path("state/monitor/kept")
-PROJECT = "monitor"
+_SERVER_STATE = Path("state/monitor/kept")
+_PROJECT = "monitor"
 """A project of its own, so that an interrupted rollout finds its store and its servers."""
 CONFIG = Path("configs/monitor")
 _DAYS, _READY_SECONDS = 8, 20.0
@@ -56,8 +56,8 @@ def scene(programs: dict[str, str]) -> Iterator[Scene]:
     first = midnight_from(clock.arrived_at(load(IngestConfig).as_of))
     with contextlib.ExitStack() as until_over:
         enter = until_over.enter_context
-        arm_servers.start(SERVER_STATE)  # it imports while the traffic is prepared
-        until_over.callback(arm_servers.end, SERVER_STATE)
+        arm_servers.start(_SERVER_STATE)  # it imports while the traffic is prepared
+        until_over.callback(arm_servers.end, _SERVER_STATE)
         ahead = Year().traffic(first, _DAYS)
         folder = Path(enter(tempfile.TemporaryDirectory(prefix="monitor-live-")))
         names = ["prometheus", "alertmanager", "exporter", "sink"]
@@ -80,18 +80,20 @@ def scene(programs: dict[str, str]) -> Iterator[Scene]:
 
 
 @contextlib.contextmanager
-def _open_servers(champion: Side, folder: Path) -> Iterator[tuple[Servers, Feed]]:
+def _open_servers(champion: Side, folder: Path) -> Iterator[tuple[Servers, StoppableFeed]]:
     """The champion's servers behind the proxy, an online store and a log of their own."""
     config, serve = load(FeaturesConfig), load(ServeConfig)
     log = f"sqlite:///{folder}/log.db"
     both = {"champion": champion, "control": champion}
-    with open_store(config, serve, project=PROJECT, empty=True) as store:
-        route = Route(ALL_CHAMPION, PROJECT)
-        with arm_servers.open_servers(both, route, SERVER_STATE, PROJECT, log) as servers:
-            yield servers, Feed(store)
+    with open_store(config, serve, project=_PROJECT, empty=True) as store:
+        route = Route(ALL_CHAMPION, _PROJECT)
+        with arm_servers.open_servers(both, route, _SERVER_STATE, _PROJECT, log) as servers:
+            yield servers, StoppableFeed(store)
 
 
-def _send(ahead: Traffic, feed: Feed, servers: Servers) -> Generator[int, None, None]:
+def _send(
+    ahead: ReplayedTraffic, feed: StoppableFeed, servers: Servers
+) -> Generator[int, None, None]:
     """Send the requests as simulated time passes; yields the number of each batch."""
     grid, spec = load(FeaturesConfig).grid_minutes, servers.spec
     for _, _, number in ahead.send(spec.callers, spec.keys.caller, cast(Store, feed), grid):
@@ -113,7 +115,7 @@ def _write_signals(folder: Path, champion: Side, first: pd.Timestamp) -> None:
     last = pd.Timestamp(version.tag("window").split("..")[1], tz="UTC") + pd.Timedelta(days=1)
     age = (first - last) / pd.Timedelta(days=1)
     known = {"version": champion.version, "release": champion.release, "model_age_days": age}
-    write(Signals.model_validate({"at": first.to_pydatetime(), **known}), path)
+    write_signals(JobSignals.model_validate({"at": first.to_pydatetime(), **known}), path)
 
 
 def monitoring_commands(

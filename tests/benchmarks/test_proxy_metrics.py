@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from benchmarks import proxy_metrics
-from pipeline.monitor.performance.performance import status
+from pipeline.monitor.performance.performance import performance_status
 from pipeline.monitor.performance.quality import Figures, figures
 from pipeline.shared.config.evaluate import EvaluateConfig
 from pipeline.shared.config.loading import load
@@ -85,7 +85,7 @@ def test_the_windows_are_the_means_of_all_flights_of_the_last_fourteen_days(past
 def test_a_proxy_is_held_to_the_very_rule_of_the_outcome(excess, gap):
     window = pd.DataFrame({"excess": [excess], "gap": [gap]})
     counts = {"rows": 900, "labelled": 900, "days": 14, "late": 300, "coverage": 1}
-    said, _ = status(Figures(**counts, excess=excess, gap=gap), 14, RULE)
+    said, _ = performance_status(Figures(**counts, excess=excess, gap=gap), 14, RULE)
     assert bool(proxy_metrics.fires(window, RULE).iloc[0]) == (said == "alert")
 
 

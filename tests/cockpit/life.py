@@ -15,9 +15,9 @@ from pipeline.records.analyses import Analysis
 from pipeline.records.command_runs import CommandRun
 from pipeline.records.rollout_ledger import LEDGER, Move
 from pipeline.retrain import journal
-from pipeline.retrain.policy import Decision as PolicyDecision
-from pipeline.retrain.policy import Signals
-from pipeline.rollout.analysis.canary import decide
+from pipeline.retrain.policy import RetrainingDecision as PolicyDecision
+from pipeline.retrain.policy import RetrainingSignals
+from pipeline.rollout.analysis.canary import decide_canary
 from pipeline.rollout.analysis.decision import Decision, Position
 from pipeline.shared.contracts import ROLLOUT
 from pipeline.shared.files import file_hash, write_json, write_parquet
@@ -83,7 +83,7 @@ def _days(folder: Path) -> None:
 
 
 def _check(at: pd.Timestamp, excess: float, status: str) -> dict[str, object]:
-    signals = Signals.model_validate(
+    signals = RetrainingSignals.model_validate(
         {
             "at": f"{at:%Y-%m-%dT%H:%MZ}",
             "champion": "1",
@@ -126,7 +126,7 @@ def _canary(folder: Path) -> None:
         days = 3.0 * (step + 1)
         seen = pd.concat([requests(900 * (n + 1) + 100, step=n) for n in range(step + 1)])
         at = Position(step=step, days=days, days_at_step=3)
-        decision = decide(PLAN, START, bad(seen, "control", 2, seconds=0.5), at)
+        decision = decide_canary(PLAN, START, bad(seen, "control", 2, seconds=0.5), at)
         minute = begun + int(days * DAY)
         shares = {"champion": 10_000 - 2 * share, "control": share, "challenger": share}
         if event == "promoted":
@@ -146,7 +146,7 @@ def _slow_canary(folder: Path) -> None:
     _append(folder, move("canary", begun, **told))
     seen = requests(60)
     seen.loc[seen["arm"] == "challenger", "seconds"] = 0.5
-    decision = decide(PLAN, START, seen, Position(step=0, days=0.1, days_at_step=0.1))
+    decision = decide_canary(PLAN, START, seen, Position(step=0, days=0.1, days_at_step=0.1))
     assert decision.outcome == "rollback", decision.reasons
     _publish(folder, "0004-canary", begun + 60, decision)
     evidence = _evidence(folder, "0004-canary", 0, seen)

@@ -16,7 +16,7 @@ from cockpit.pictures import figures, interval_rows
 from cockpit.pictures.scale import Scale, TimeScale, area, line, nice_ticks
 from cockpit.pictures.time_strip import LEFT, RIGHT, WIDTH, time_strip
 from pipeline.flights import WORDS
-from pipeline.rollout.analysis.canary import decide
+from pipeline.rollout.analysis.canary import decide_canary
 from pipeline.shared.contracts import Kind, at_most
 from tests.builders import compared
 from tests.rollout.edge import NOW, PLAN, START, bad, requests
@@ -48,7 +48,9 @@ START_AT = datetime(2013, 6, 1, tzinfo=UTC)
 
 
 def test_an_alarm_lies_wholly_on_the_side_of_worse():
-    decision = decide(PLAN, START, bad(requests(), "challenger", 30, code=503, logged=False), NOW)
+    decision = decide_canary(
+        PLAN, START, bad(requests(), "challenger", 30, code=503, logged=False), NOW
+    )
     row = rows_of(decision)["errors"]
     assert (row.state, row.verdict) == ("alarm", "ALARM")
     assert row.limit < row.low <= row.estimate <= row.high
@@ -59,19 +61,21 @@ def test_an_alarm_lies_wholly_on_the_side_of_worse():
 
 
 def test_a_better_challenger_lies_on_the_other_side_and_is_no_alarm():
-    decision = decide(PLAN, START, bad(requests(), "control", 30, code=503, logged=False), NOW)
+    decision = decide_canary(
+        PLAN, START, bad(requests(), "control", 30, code=503, logged=False), NOW
+    )
     row = rows_of(decision)["errors"]
     assert (row.state, row.verdict) == ("fine", "no alarm")
     assert row.low <= row.estimate <= row.high < row.limit
 
 
 def test_where_nothing_bad_happened_no_interval_is_drawn():
-    row = rows_of(decide(PLAN, START, requests(), NOW))["errors"]
+    row = rows_of(decide_canary(PLAN, START, requests(), NOW))["errors"]
     assert (row.state, row.verdict, row.estimate) == ("silent", "none in either arm", None)
 
 
 def test_alarms_come_first_and_what_never_happened_comes_last():
-    decision = decide(PLAN, START, bad(requests(), "challenger", 30, stale=True), NOW)
+    decision = decide_canary(PLAN, START, bad(requests(), "challenger", 30, stale=True), NOW)
     found = list(rows_of(decision).values())
     assert [row.name for row in found if row.state == "alarm"] == ["stale"]
     assert found[0].name == "stale"
@@ -81,13 +85,13 @@ def test_alarms_come_first_and_what_never_happened_comes_last():
 def test_a_few_events_are_no_all_clear_however_many_requests_there_are():
     """One event beside two among thousands of requests: the interval holds nearly every share."""
     seen = bad(bad(requests(), "control", 2, seconds=0.5), "challenger", 1, seconds=0.5)
-    row = rows_of(decide(PLAN, START, seen, NOW))["slow"]
+    row = rows_of(decide_canary(PLAN, START, seen, NOW))["slow"]
     assert (row.state, row.verdict) == ("early", "no alarm: too few to tell")
     assert row.low < row.limit < row.high
 
 
 def test_sizes_and_means_stand_apart_from_bad_events():
-    analysis = analysis_of(decide(PLAN, START, requests(), NOW))
+    analysis = analysis_of(decide_canary(PLAN, START, requests(), NOW))
     assert not {"score", "sample_ratio"} & {row.name for row in interval_rows.rows(analysis)}
     sizes, risks = interval_rows.others(analysis)
     assert (sizes.words, sizes.verdict) == ("requests of each arm", "no alarm: an even split")
@@ -124,14 +128,14 @@ def test_the_sentence_says_how_it_goes(seen):
 def test_a_running_canary_says_what_its_step_has_and_what_its_controller_does_next(seen):
     """The recorded canary as it stood at its first analysis, before its step had its days."""
     whole = rollout_of(seen, "0003-canary")
-    early = decide(
+    early = decide_canary(
         PLAN, START, requests(1000), NOW.model_copy(update={"days": 0.5, "days_at_step": 0.5})
     )
     running = replace(whole, entries=whole.entries[:1], analyses=[analysis_of(early)])
     words = sentence(running)
     assert words.startswith("So far it goes well: no alarm in ")
     assert re.search(r"The 5% step has \d+ of 30 requests an arm, 0\.5 days of 1\.$", words)
-    few = replace(running, analyses=[analysis_of(decide(PLAN, START, requests(20), NOW))])
+    few = replace(running, analyses=[analysis_of(decide_canary(PLAN, START, requests(20), NOW))])
     assert re.search(r"The 5% step has \d of 30 requests an arm, 1\.0 days of 1\.$", sentence(few))
     assert next_act(running, live=True).startswith(
         "The controller looks again within 50 requests of both arms, and acts by itself"

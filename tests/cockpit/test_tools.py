@@ -15,7 +15,7 @@ from cockpit.reading import Missing
 from cockpit.tools import dashboard, dvc_window, own_windows
 from cockpit.web import application
 from pipeline.monitor.operations.alerts import alerts
-from pipeline.monitor.operations.job_signals import Signals
+from pipeline.monitor.operations.job_signals import JobSignals
 from pipeline.shared import loopback
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.register import RegisterConfig
@@ -133,7 +133,7 @@ def test_a_window_takes_no_port_of_another_program(story):
 @pytest.mark.slow
 @needs.unless(shutil.which("prometheus"), "prometheus")
 def test_a_window_opens_and_ends_with_the_block(story):
-    signals = Signals(at=START, version="1", release="a" * 64, excess_loss=0.03)
+    signals = JobSignals(at=START, version="1", release="a" * 64, excess_loss=0.03)
     (story / "data/monitor").mkdir(parents=True)
     (story / "data/monitor/signals.json").write_text(signals.model_dump_json())
     with own_windows.open_windows() as windows:

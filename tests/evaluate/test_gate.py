@@ -14,11 +14,11 @@ from pipeline.evaluate import gate as evaluate
 from pipeline.evaluate.gate import (
     are_probabilities,
     beats,
-    compare,
+    compare_models,
     evidence_checks,
     holds_slice,
 )
-from pipeline.evaluate.refusal import refusal
+from pipeline.evaluate.refusal import gate_refusal
 from pipeline.features.feature_table import ROWS
 from pipeline.registry import model as stored
 from pipeline.registry import versions
@@ -96,12 +96,12 @@ def test_a_challenger_that_is_better_overall_and_worse_on_one_slice_is_refused(
     champion = np.where(labels == 1, 0.6, 0.4)
     better = np.where(labels == 1, 0.8, 0.2)
     worse_at_jfk = np.where(rows["origin"] == "JFK", 0.5, better)
-    checks = compare(rows, worse_at_jfk, {"champion": champion}, RULE, BOOTSTRAP)
+    checks = compare_models(rows, worse_at_jfk, {"champion": champion}, RULE, BOOTSTRAP)
     by_name = {check.name: check for check in checks}
     assert by_name["beats champion"].passed
     assert "origin JFK against champion" in {c.name for c in checks if not c.passed}
     assert not decide(checks)
-    assert decide(compare(rows, better, {"champion": champion}, RULE, BOOTSTRAP))
+    assert decide(compare_models(rows, better, {"champion": champion}, RULE, BOOTSTRAP))
     overall, slice_ = (
         by_name[f"{name} champion"].found for name in ("beats", "origin JFK against")
     )
@@ -112,7 +112,7 @@ def test_a_challenger_that_is_better_overall_and_worse_on_one_slice_is_refused(
 def test_the_differences_are_of_scikit_learns_log_loss():
     rows = feature_rows(600)
     risk, other = np.random.default_rng(0).random((2, 600))
-    overall, *_, last = compare(rows, risk, {"champion": other}, RULE, BOOTSTRAP)
+    overall, *_, last = compare_models(rows, risk, {"champion": other}, RULE, BOOTSTRAP)
     gap = sklearn.metrics.log_loss(rows["late"], risk) - sklearn.metrics.log_loss(
         rows["late"], other
     )
@@ -127,7 +127,7 @@ def test_the_differences_are_of_scikit_learns_log_loss():
 def test_an_equal_challenger_does_not_beat_the_champion():
     rows = feature_rows(600)
     risk = np.random.default_rng(0).random(600)
-    overall, *rest = compare(rows, risk, {"champion": risk}, RULE, BOOTSTRAP)
+    overall, *rest = compare_models(rows, risk, {"champion": risk}, RULE, BOOTSTRAP)
     assert not overall.passed
     assert all(check.passed for check in rest)
 
@@ -231,11 +231,11 @@ def test_a_refused_challenger_is_told_by_its_checks_and_its_verdict_is_written(t
 
 def test_a_refusal_by_too_few_rows_has_point_interval_bound_and_the_next_step():
     few, worse = found(-0.0431, -0.1165, 0.0339), found(0.0221, 0.0126, 0.032)
-    message = str(refusal(verdict_of([beats("naive", few)])))
+    message = str(gate_refusal(verdict_of([beats("naive", few)])))
     assert "log loss -0.0431 [-0.1165, +0.0339] over 30 days, 1,000 flights" in message
     assert "upper bound, +0.0339, must be below 0; the point is, so there are too few" in message
     assert "more flights or days to judge on are the next step, then `make evaluate`" in message
-    message = str(refusal(verdict_of([beats("naive", few), beats("logistic", worse)])))
+    message = str(gate_refusal(verdict_of([beats("naive", few), beats("logistic", worse)])))
     assert "beats logistic: log loss +0.0221 [" in message
     assert message.count("too few rows") == 1
     assert "change the training" in message
@@ -336,7 +336,7 @@ def registry():
 def champions_file():
     config, _ = registry()
     champion = versions.version_of_alias(config, versions.CHAMPION)
-    return versions.fetch(config, champion)
+    return versions.fetch_model(config, champion)
 
 
 def test_a_champion_whose_file_is_gone_stops_the_gate(challenged):

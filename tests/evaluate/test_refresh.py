@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from pipeline.evaluate.gate import compare
+from pipeline.evaluate.gate import compare_models
 from pipeline.evaluate.refresh import (
     NOT_MUCH_WORSE,
     NOT_WORSE,
-    holds_slice,
+    holds_refreshed_slice,
     is_refresh,
     not_worse,
     stays_near,
@@ -61,13 +61,13 @@ def test_a_refresh_may_not_be_worse_in_the_mean_nor_perhaps_by_much(point, high,
 
 @pytest.mark.parametrize(("low", "passes"), [(0.005, True), (0.0051, False), (-0.1, True)])
 def test_a_slice_vetoes_a_refresh_only_where_it_is_surely_worse_by_the_margin(low, passes):
-    check = holds_slice("storm", found(0.02, low, 0.1), 500, SLICES, RULE)
+    check = holds_refreshed_slice("storm", found(0.02, low, 0.1), 500, SLICES, RULE)
     assert (check.passed, check.blocking) == (passes, True)
 
 
 @pytest.mark.parametrize(("positives", "days"), [(39, 14), (500, 6)])
 def test_a_small_slice_is_reported_without_a_veto(positives, days):
-    check = holds_slice("storm", found(0.1, 0.05, 0.2, days), positives, SLICES, RULE)
+    check = holds_refreshed_slice("storm", found(0.1, 0.05, 0.2, days), positives, SLICES, RULE)
     assert not check.passed
     assert not check.blocking
     assert "too few for a veto" in check.detail
@@ -86,8 +86,8 @@ def test_for_a_refresh_baselines_are_reported_and_veto_nothing():
     labels = rows["late"].to_numpy()
     ours, champion = np.where(labels == 1, 0.6, 0.4), np.where(labels == 1, 0.55, 0.45)
     others = {"champion": champion, "hour_rate": np.where(labels == 1, 0.9, 0.1)}
-    change = compare(rows, ours, others, SLICES, GATE.bootstrap)
-    refresh = compare(rows, ours, others, SLICES, GATE.bootstrap, RULE)
+    change = compare_models(rows, ours, others, SLICES, GATE.bootstrap)
+    refresh = compare_models(rows, ours, others, SLICES, GATE.bootstrap, RULE)
     assert not decide(change)
     assert decide(refresh)
     assert [c.name for c in refresh if c.name == "beats hour_rate" and not c.passed]
@@ -100,8 +100,8 @@ def test_a_refresh_that_changes_nothing_passes_where_a_change_would_not():
     rows = feature_rows(1_200)
     risk = np.random.default_rng(0).random(1_200)
     same = {"champion": risk}
-    assert not decide(compare(rows, risk, same, SLICES, GATE.bootstrap))
-    assert decide(compare(rows, risk, same, SLICES, GATE.bootstrap, RULE))
+    assert not decide(compare_models(rows, risk, same, SLICES, GATE.bootstrap))
+    assert decide(compare_models(rows, risk, same, SLICES, GATE.bootstrap, RULE))
 
 
 def test_a_refresh_that_lost_a_slice_is_refused():
@@ -109,6 +109,8 @@ def test_a_refresh_that_lost_a_slice_is_refused():
     labels = rows["late"].to_numpy()
     champion, better = np.where(labels == 1, 0.6, 0.4), np.where(labels == 1, 0.8, 0.2)
     worse_at_jfk = np.where(rows["origin"] == "JFK", 0.5, better)
-    checks = compare(rows, worse_at_jfk, {"champion": champion}, SLICES, GATE.bootstrap, RULE)
+    checks = compare_models(
+        rows, worse_at_jfk, {"champion": champion}, SLICES, GATE.bootstrap, RULE
+    )
     failed = [c.name for c in checks if c.blocking and not c.passed]
     assert "origin JFK against champion" in failed

@@ -15,7 +15,7 @@ from exercises.workbench.catalogue import Exercise
 from exercises.workbench.modules import load
 from pipeline.features import windows
 from pipeline.features.definitions import KNOWN_AT, NUMERIC, VIEWS
-from pipeline.features.online_store import REPLAY, open_store, requests
+from pipeline.features.online_store import REPLAY, open_store, store_requests
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load as load_config
 from pipeline.shared.config.serve import ServeConfig
@@ -94,7 +94,7 @@ def test_the_file_store_answers_as_the_store_does(tmp_path: Path) -> None:
             complete = [view for view in VIEWS if view != "route" or place < 200]
             mine.complete(complete, at)
             theirs.complete(complete, windows.instant(at))
-            some, last = requests(asked.iloc[place : place + 9]), at
+            some, last = store_requests(asked.iloc[place : place + 9]), at
             found, wanted = mine.read(some), theirs.read(some)
             for name in (*NUMERIC, *KNOWN_AT):
                 np.testing.assert_array_equal(found.values[name], wanted.values[name], name)

@@ -23,7 +23,7 @@ TODAY = date(2026, 3, 2)
 SLUG = "first-step"
 FILE = "pipeline/shared/contracts.py"
 EXERCISE = catalogue.exercise(SLUG)
-RIGHT = '    return float(f"{value:.{SIGNIFICANT}g}")\n'
+RIGHT = '    return float(f"{value:.{_SIGNIFICANT}g}")\n'
 
 
 @pytest.fixture

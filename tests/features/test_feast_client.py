@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.features import windows
 from pipeline.features.feast_client import online_store
-from pipeline.features.feast_repository import table
+from pipeline.features.feast_repository import store_table
 from pipeline.features.online_store import open_store
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
@@ -24,7 +24,7 @@ def views(published, tmp_path_factory):
     day = [published[t].query("month == 3 and day == 8") for t in ("flights", "weather")]
     config, folder = load(FeaturesConfig), tmp_path_factory.mktemp("views")
     for view, rows in windows.views(*day, config).items():
-        write_parquet(folder / f"{view}.parquet", table(view, rows, config))
+        write_parquet(folder / f"{view}.parquet", store_table(view, rows, config))
     return folder
 
 

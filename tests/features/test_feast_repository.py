@@ -27,8 +27,8 @@ from pipeline.features.feast_repository import (
     lifetime,
     on_demand_values,
     store_column,
+    store_table,
     stored_columns,
-    table,
 )
 from pipeline.features.windows import NEVER
 from pipeline.shared.config.features import FeaturesConfig
@@ -57,7 +57,7 @@ def views(config):
 
 @pytest.fixture(scope="module")
 def tables(views, config):
-    return {view: table(view, rows, config) for view, rows in views.items()}
+    return {view: store_table(view, rows, config) for view, rows in views.items()}
 
 
 # Names.
@@ -138,7 +138,7 @@ def test_an_entity_is_told_by_the_columns_of_a_request(tables, view, keys):
 
 def test_entities_stay_with_their_rows_whatever_the_order(views, config):
     shuffled = views["route"].sample(frac=1, random_state=5)
-    told, expected = (table("route", rows, config) for rows in (shuffled, views["route"]))
+    told, expected = (store_table("route", rows, config) for rows in (shuffled, views["route"]))
     by_key = ["origin", "dest", "event_timestamp"]
     assert not told.equals(expected)
     assert told.sort_values(by_key, ignore_index=True).equals(

@@ -6,7 +6,7 @@ import pytest
 from pipeline.features import windows
 from pipeline.features.definitions import ENTITIES, KNOWN_AT, NUMERIC, REQUEST, ROLLING, VIEWS
 from pipeline.features.feast_repository import columns
-from pipeline.features.on_demand import derive, sources
+from pipeline.features.on_demand import derive_features, sources
 from pipeline.features.windows import NEVER
 from pipeline.flights.features import AIRCRAFT, WEATHER
 from pipeline.shared.config.features import FeaturesConfig
@@ -38,7 +38,7 @@ def something(config):
 
 def of(config, joined, at=AT):
     request = {name: np.array([60]) for name in REQUEST}
-    return derive(joined, request, np.array([at]), config)
+    return derive_features(joined, request, np.array([at]), config)
 
 
 def told(config, **changes):
@@ -183,7 +183,7 @@ def test_requests_of_a_batch_do_not_touch_each_other(config):
     rows[2]["weather_known_at"] = np.array([AT - 60 * 24])
     batch = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
     request = {name: np.full(3, 60) for name in REQUEST}
-    together = derive(batch, request, np.array([AT, AT + 9, AT]), config)
+    together = derive_features(batch, request, np.array([AT, AT + 9, AT]), config)
     for place, (row, at) in enumerate(zip(rows, (AT, AT + 9, AT), strict=True)):
         for name, alone in of(config, row, at).items():
             assert together[name][place : place + 1].tobytes() == alone.tobytes(), name

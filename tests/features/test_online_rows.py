@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.features import feast_client, windows
 from pipeline.features.definitions import VIEWS
-from pipeline.features.online_store import LIVE, MISSING, REPLAY, STALE, open_store, requests
+from pipeline.features.online_store import LIVE, MISSING, REPLAY, STALE, open_store, store_requests
 from pipeline.features.windows import instant, minutes
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
@@ -38,7 +38,7 @@ def rows():
     config = load(FeaturesConfig)
     flights = oracle.flights(flight("05-20 05:00", 9, 0), flight("05-20 14:00"))
     views = windows.views(flights, oracle.weather("05-20 05:00", humid=[1.0]), config)
-    asked = requests(windows.requests(flights, config)[1:])
+    asked = store_requests(windows.requests(flights, config)[1:])
     return SimpleNamespace(views=views, asked=asked | {"predict_at": [FIRST]})
 
 

@@ -26,7 +26,7 @@ from pipeline.features.definitions import (
     VIEWS,
     service_version,
 )
-from pipeline.features.feast_repository import WATERMARK, repository, table
+from pipeline.features.feast_repository import WATERMARK, repository, store_table
 from pipeline.features.on_demand import sources
 from pipeline.features.online_store import (
     LATE,
@@ -34,7 +34,7 @@ from pipeline.features.online_store import (
     REPLAY,
     STALE,
     open_store,
-    requests,
+    store_requests,
 )
 from pipeline.features.point_in_time import historical, with_features
 from pipeline.flights.events import fold_events
@@ -70,7 +70,7 @@ def at_place(place, **changes):
 def written(folder, views, config):
     """The rows of every view where a store finds them."""
     for view, rows in views.items():
-        write_parquet(folder / f"{view}.parquet", table(view, rows, config))
+        write_parquet(folder / f"{view}.parquet", store_table(view, rows, config))
     return folder
 
 
@@ -340,7 +340,7 @@ def test_feasts_default_store_loses_requests_and_ours_is_another(
         )
     )
     asked = adversarial.asked
-    entities = pd.DataFrame(requests(asked)).assign(event_timestamp=asked["predict_at"].array)
+    entities = pd.DataFrame(store_requests(asked)).assign(event_timestamp=asked["predict_at"].array)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         feast.apply(told.objects)
@@ -558,7 +558,7 @@ def test_an_aircrafts_stored_row_and_its_new_events_fold_into_the_row_that_train
 
 def test_feasts_own_read_gives_the_same_bits(march, live):
     asked = asked_at(march, NOW)
-    ours, feasts = live.online(asked).values, live.read_by_feast(requests(asked))
+    ours, feasts = live.online(asked).values, live.read_by_feast(store_requests(asked))
     assert sorted(ours) == sorted(feasts)
     assert [n for n in ours if ours[n].tobytes() != feasts[n].tobytes()] == []
 

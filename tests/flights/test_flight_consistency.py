@@ -7,7 +7,7 @@ from scipy import stats
 
 from exercises.faults import FAULTS
 from pipeline.flights import flight_consistency
-from pipeline.flights.flight_consistency import OtherMonths, measures
+from pipeline.flights.flight_consistency import OtherMonths, flight_measures
 from pipeline.flights.limits import FlightLimits
 from pipeline.shared.config.loading import load
 from tests.builders import flights
@@ -30,11 +30,11 @@ def known(published_year):
 
 
 def test_every_measure_has_a_limit_and_every_limit_a_measure(september, known):
-    assert set(measures(september, known)) == {*LIMITS.flight_rows, *LIMITS.flight_days}
+    assert set(flight_measures(september, known)) == {*LIMITS.flight_rows, *LIMITS.flight_days}
 
 
 def test_where_nothing_is_known_only_the_month_itself_is_asked(september):
-    missing = {*LIMITS.flight_rows, *LIMITS.flight_days} - set(measures(september, None))
+    missing = {*LIMITS.flight_rows, *LIMITS.flight_days} - set(flight_measures(september, None))
     assert missing == {
         *("distance_gap", "aircraft_of_others", "aircraft_of_others_by_carrier"),
         *("routes_not_known", "flight_numbers_not_known", "air_time_ratio"),
@@ -45,8 +45,8 @@ def test_where_nothing_is_known_only_the_month_itself_is_asked(september):
 @pytest.mark.long
 def test_no_measure_depends_on_the_order_of_the_rows(september, known):
     shuffled = september.sample(frac=1, random_state=0)
-    for name, values in measures(september, known).items():
-        again = measures(shuffled, known)[name].sort_index()
+    for name, values in flight_measures(september, known).items():
+        again = flight_measures(shuffled, known)[name].sort_index()
         assert np.allclose(values, again, equal_nan=True), name
 
 
@@ -91,7 +91,7 @@ def test_an_origin_without_flights_on_a_day_is_seen_though_it_has_no_row(septemb
 
 
 def test_a_share_of_few_flights_says_nothing():
-    found = measures(flights(rows=62), OtherMonths.from_months([flights()]))
+    found = flight_measures(flights(rows=62), OtherMonths.from_months([flights()]))
     assert [name for name in LIMITS.flight_days if found[name].notna().any()] == []
 
 
@@ -124,7 +124,7 @@ def test_a_fault_of_a_week_that_no_column_shows_leaves_the_limits(september, kno
     hit = september["day"].between(8, 14).to_numpy()
     rows = FAULTS[fault].plant(september, hit, np.random.default_rng(0))
     low, high = LIMITS.flight_days[measure]
-    before = measures(september, known)[measure].dropna()
-    after = measures(rows, known)[measure].dropna()
+    before = flight_measures(september, known)[measure].dropna()
+    after = flight_measures(rows, known)[measure].dropna()
     assert before.between(low, high).all()
     assert not after.between(low, high).all()

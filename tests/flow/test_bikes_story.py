@@ -6,7 +6,7 @@ import re
 import pytest
 
 from exercises import drill
-from pipeline.records.rollout_ledger import entries
+from pipeline.records import rollout_ledger
 from tests.flow import life
 from tests.rules import tree
 
@@ -26,7 +26,8 @@ def story(shelf):
 @pytest.fixture(scope="module")
 def moves(story):
     """The transitions of the replay's ledger."""
-    return [one.move for one in entries(story.folder / REPLAY / "state/rollout/ledger.db")]
+    ledger = story.folder / REPLAY / "state/rollout/ledger.db"
+    return [one.move for one in rollout_ledger.entries(ledger)]
 
 
 def test_the_story_is_told_of_its_own_year(story):

@@ -9,7 +9,7 @@ import pytest
 from pipeline.features.definitions import KNOWN_AT, NUMERIC
 from pipeline.features.windows import NEVER
 from pipeline.monitor.explain import explain
-from pipeline.records.request_log import Prediction, pack
+from pipeline.records.request_log import LoggedPrediction, pack
 from pipeline.records.request_log_writer import open_log
 from pipeline.registry.model import load
 from pipeline.registry.release_loader import export
@@ -54,7 +54,7 @@ def logged(project, flights, monkeypatch, tmp_path):
             [NEVER if pd.isna(at) else (at - epoch) // pd.Timedelta("1min") for at in known.iloc[0]]
         ]
         name = f"{row.year}-{row.month:02}-{row.day:02}/{row.carrier}/{row.flight}/{row.origin}"
-        answer = Prediction(
+        answer = LoggedPrediction(
             request_id=request_id,
             row=0,
             arm="direct",

@@ -16,7 +16,7 @@ from exercises.drills import serving
 from pipeline.features.definitions import NUMERIC
 from pipeline.records.request_log import last_id, read_predictions
 from pipeline.records.request_log_writer import open_log
-from pipeline.records.retention import removals, remove
+from pipeline.records.retention import removals, remove_predictions
 from tests import needs
 from tests.flow import life, stores
 from tests.records.test_request_log import answer as example
@@ -147,7 +147,7 @@ def test_the_request_log_is_kept_by_a_postgresql_as_by_a_file():
         told = read_predictions(url)
         assert last_id(url) == told["id"].max()
         assert len(read_predictions(url, since=int(told["id"].iloc[1]))) == 1
-        gone = remove(url, before=int(told["predict_at"].max()) + 1, at=1)
+        gone = remove_predictions(url, before=int(told["predict_at"].max()) + 1, at=1)
         assert (gone["answers"], gone["last_id"]) == (3, told["id"].max())
         assert removals(url)["answers"].tolist() == [3]
         with open_log(url, 100) as log:

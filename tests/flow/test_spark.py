@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.features import spark, windows
 from pipeline.features.definitions import KNOWN_AT, NUMERIC, VIEWS
-from pipeline.features.feast_repository import table
+from pipeline.features.feast_repository import store_table
 from pipeline.features.online_store import open_store
 from pipeline.features.point_in_time import historical
 from pipeline.shared.config.features import FeaturesConfig
@@ -41,7 +41,7 @@ class World:
         flights, weather = tables
         self.views = windows.views(flights, weather, self.config)
         for view, rows in self.views.items():
-            write_parquet(folder / f"{view}.parquet", table(view, rows, self.config))
+            write_parquet(folder / f"{view}.parquet", store_table(view, rows, self.config))
         self.asked = windows.requests(flights, self.config).sample(300, random_state=1)
 
     def store(self, compute, online):
@@ -101,7 +101,7 @@ def test_spark_gives_what_duckdb_and_training_give_and_leaves_nothing(
 
 
 def test_spark_listens_to_this_machine_only_and_writes_below_its_folder(tmp_path):
-    told = spark.settings(tmp_path)
+    told = spark.spark_settings(tmp_path)
     assert {told[f"spark.driver.{name}"] for name in ("host", "bindAddress")} == {"127.0.0.1"}
     assert told["spark.ui.enabled"] == "false"
     assert told["spark.sql.session.timeZone"] == "UTC"

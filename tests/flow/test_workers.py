@@ -113,7 +113,7 @@ def test_all_write_one_log_and_end_together(running):
 
 def test_workers_that_never_listen_are_a_refusal_with_where_to_read_why(small, shelf):
     folder = life.twin(small.folder, shelf / "no-release")
-    script = f"workers.serve('{'0' * 64}', 0, '127.0.0.1', {COUNT})"
+    script = f"workers.serve_by_workers('{'0' * 64}', 0, '127.0.0.1', {COUNT})"
     done = life.run(folder, "python", "-c", f"from pipeline.serve import workers; {script}")
     assert re.search(
         r"ServersFailed: worker-[12] of 2 ended 3 times before it listened", done.words

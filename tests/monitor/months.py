@@ -10,9 +10,9 @@ from pipeline.features.feature_table import ROWS
 from pipeline.features.windows import NEVER, minutes
 from pipeline.flights.names import flight_names
 from pipeline.monitor.monitored_model import load_champion
-from pipeline.monitor.predictions import events
+from pipeline.monitor.predictions import events_of_window
 from pipeline.monitor.report import look_at
-from pipeline.records.request_log import Prediction, pack
+from pipeline.records.request_log import LoggedPrediction, pack
 from pipeline.records.request_log_writer import open_log
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.sections import Window
@@ -79,7 +79,7 @@ def log(rows: pd.DataFrame, **changes: Any) -> None:
             "seconds": 0.002,
         }
         own = {k: v[place] if isinstance(v, list) else v for k, v in changes.items()}
-        answers.append(Prediction(**told | own))
+        answers.append(LoggedPrediction(**told | own))
     with open_log(load(ServeConfig).log_url.get_secret_value(), len(answers)) as opening:
         opening.add(answers)
 
@@ -104,4 +104,4 @@ def seen() -> Any:
 
 def march() -> pd.DataFrame:
     """March's flights, as the monitor reads them."""
-    return events(MARCH)
+    return events_of_window(MARCH)

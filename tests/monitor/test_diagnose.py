@@ -9,7 +9,7 @@ import pytest
 from pipeline.features.definitions import ROLLING
 from pipeline.monitor import diagnose as monitor
 from pipeline.monitor import report
-from pipeline.monitor.diagnose import SLOW, Finding, triage
+from pipeline.monitor.diagnose import SLOW, MonthDiagnosis, triage
 from pipeline.monitor.performance.refit_gain import RefitGain
 from pipeline.monitor.shift_decomposition import Decomposition, Part
 from pipeline.shared.config.loading import load
@@ -144,7 +144,7 @@ def test_the_slow_inputs_are_those_over_a_week_and_more():
 
 
 def the_finding(month="2013-03"):
-    return read_record(Finding, MONITOR / f"diagnosis-{month}.json", "monitor")
+    return read_record(MonthDiagnosis, MONITOR / f"diagnosis-{month}.json", "monitor")
 
 
 @pytest.mark.long

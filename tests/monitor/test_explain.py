@@ -10,7 +10,7 @@ from pipeline.features.definitions import FEATURES, NUMERIC, REQUEST, ROLLING, V
 from pipeline.features.online_store import STALE
 from pipeline.features.point_in_time import historical
 from pipeline.features.windows import NEVER, minutes
-from pipeline.flights.history import name_of
+from pipeline.flights.history import name_of_row
 from pipeline.monitor.explain import Explanation, Feature, _difference, _without_stale
 from pipeline.monitor.explanation_report import explanation_report, text
 from pipeline.monitor.raw_events import make_history, source_events, view_of
@@ -57,7 +57,7 @@ def test_behind_all_means_together_are_as_many_flights_as_they_were_counted_from
     counted = {name: row[f"{name}_count"] for name, row in rows.items() if row is not None}
     events = {name: source_events(known, name).events for name in counted}
     assert events == counted
-    flight = name_of(known.request.iloc[0])
+    flight = name_of_row(known.request.iloc[0])
     told = f"outcomes behind the {len(events)} means of {flight}, as many as were counted"
     record_property(told, sum(events.values()))
 
@@ -83,7 +83,7 @@ def test_the_age_of_an_aircraft_is_that_of_its_last_landing(
     flown = every[every["aircraft_age"].notna()].head(5)
     assert len(flown)
     for _, row in flown.iterrows():
-        one = make_history(FLIGHTS, WEATHER, name_of(row))
+        one = make_history(FLIGHTS, WEATHER, name_of_row(row))
         seen = source_events(one, "aircraft_age").last
         landed = next(event for event in seen if event.of.endswith("landed"))
         at = minutes(pd.Series([pd.Timestamp(landed.known_at)]))[0]

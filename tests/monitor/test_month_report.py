@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from pipeline.monitor.diagnose import Finding
+from pipeline.monitor.diagnose import MonthDiagnosis
 from pipeline.monitor.diagnosis_report import diagnosis_report
 from pipeline.monitor.month_report import PICTURE, draw_month, month_line, month_report
 from pipeline.monitor.performance.refit_gain import RefitGain
@@ -93,7 +93,7 @@ def finding(**changes):
             rows=9_000,
         ),
     }
-    return Finding(**whole | changes)
+    return MonthDiagnosis(**whole | changes)
 
 
 def test_a_finding_is_shown_with_each_step_of_the_triage():

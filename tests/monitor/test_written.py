@@ -8,7 +8,7 @@ import pytest
 from pipeline.monitor import report as monitor
 from pipeline.monitor.operations import job_signals
 from pipeline.monitor.operations.alerts import RULES
-from pipeline.monitor.report import FOUND, PAGE, _inputs, _standing
+from pipeline.monitor.report import FOUND, MONTH_PAGE, _inputs, _standing
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.monitor import MonitorConfig
 from pipeline.shared.contracts import MONITOR
@@ -31,7 +31,7 @@ def test_a_month_is_written_for_machines_and_for_people_and_twice_is_the_same(re
     project.configure("monitor", html="full")
     line = monitor.run("2013-03")
     assert "page: none; ticket: none" in line
-    before, page = contents(), PAGE.read_text()
+    before, page = contents(), MONTH_PAGE.read_text()
     assert json.loads(before["alerts.json"]) == []
     assert json.loads(before["gain.json"])["days"] == 14
     led = links(page)
@@ -41,14 +41,14 @@ def test_a_month_is_written_for_machines_and_for_people_and_twice_is_the_same(re
     assert contents() == before
     assert not (MONITOR / "drift.html").exists()  # it might be of another month
     assert not (MONITOR / "docs").exists()
-    assert links(PAGE.read_text()) == led - {"drift.html", "docs/index.html"}
+    assert links(MONTH_PAGE.read_text()) == led - {"drift.html", "docs/index.html"}
 
 
 @pytest.mark.long
 def test_a_report_stands_until_something_changes_that_it_rests_on(registered):
     months.arrive()
     line = monitor.run("2013-03")
-    before = {path: path.stat().st_mtime_ns for path in [*JSON, PAGE]}
+    before = {path: path.stat().st_mtime_ns for path in [*JSON, MONTH_PAGE]}
     again = monitor.run("2013-03")
     assert again.endswith("stands: nothing that it rests on has changed")
     assert line.startswith(again.partition("; stands")[0])
@@ -108,7 +108,7 @@ def test_a_log_that_is_broken_and_skewed_calls_somebody_by_name(registered):
     assert "QualityFailures: impossible values: " in line
     assert "SkewFound: not what was known: system_dep_late_3h in " in line
     assert json.loads(job_signals.SIGNALS.read_text())["quality_failures"] == 2
-    assert "1,860 of them asked for online" in PAGE.read_text()
+    assert "1,860 of them asked for online" in MONTH_PAGE.read_text()
 
 
 # Refusals.
@@ -122,11 +122,11 @@ def test_nothing_is_written_where_there_is_nobody_to_watch(started):
 
 def test_a_month_of_training_is_refused_and_what_was_found_before_stays(registered):
     MONITOR.mkdir(parents=True)
-    PAGE.write_text("before")
+    MONTH_PAGE.write_text("before")
     with pytest.raises(WrongMonth, match="monitor a later month"):
         monitor.run("2013-02")
     assert [path.name for path in MONITOR.iterdir()] == ["month.html"]
-    assert PAGE.read_text() == "before"
+    assert MONTH_PAGE.read_text() == "before"
 
 
 @pytest.mark.parametrize("month", ["2013-03", "2013-04"])

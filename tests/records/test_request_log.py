@@ -14,7 +14,7 @@ from pipeline.features.definitions import NUMERIC, VIEWS
 from pipeline.features.windows import NEVER
 from pipeline.records import request_log as module
 from pipeline.records.request_log import (
-    Prediction,
+    LoggedPrediction,
     features_of,
     known_at_of,
     pack,
@@ -49,7 +49,7 @@ def answer(number, arm="champion", **changes):
         "answered_at": 1.5,
         "seconds": 0.002,
     }
-    return Prediction(**told | changes)
+    return LoggedPrediction(**told | changes)
 
 
 @pytest.mark.answer("who-served")

@@ -19,7 +19,7 @@ from pipeline.features.windows import EPOCH, instant
 from pipeline.records import rollout_ledger
 from pipeline.records.request_log import prepare, read_predictions
 from pipeline.records.request_log_writer import open_log
-from pipeline.records.retention import prune, removals, remove
+from pipeline.records.retention import prune, removals, remove_predictions
 from pipeline.records.rollout_ledger import Move, Side
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.serve import ServeConfig
@@ -92,7 +92,7 @@ def test_what_is_no_instant_is_refused(here):
 
 def test_ids_go_on_growing_though_the_newest_were_removed(url):
     wrote(url, [1, 2, 3])
-    remove(url, before=10, at=20)
+    remove_predictions(url, before=10, at=20)
     assert read_predictions(url).empty
     wrote(url, [30], first=7)
     assert read_predictions(url)["id"].tolist() == [4]
@@ -100,7 +100,7 @@ def test_ids_go_on_growing_though_the_newest_were_removed(url):
 
 def test_an_answer_without_a_flight_goes_with_those_that_came_after_it(url):
     wrote(url, [None, 1, None, 2, None, 30, None])
-    assert remove(url, before=10, at=20)["answers"] == 4 - 1 + 1
+    assert remove_predictions(url, before=10, at=20)["answers"] == 4 - 1 + 1
     assert read_predictions(url)["id"].tolist() == [5, 6, 7]
 
 
@@ -121,7 +121,7 @@ def test_what_was_removed_is_not_left_in_the_file(tmp_path, url):
     wrote(url, [1], first=4711)
     wrote(url, [30])
     assert any(b"r4711" in path.read_bytes() for path in tmp_path.iterdir())
-    remove(url, before=10, at=20)
+    remove_predictions(url, before=10, at=20)
     assert not any(b"r4711" in path.read_bytes() for path in tmp_path.iterdir())
 
 
@@ -131,7 +131,7 @@ def _killed_at(url, beginning):
             os.kill(os.getpid(), signal.SIGKILL)
 
     sa.event.listen(sa.Engine, "after_cursor_execute", die)
-    remove(url, before=10, at=20)
+    remove_predictions(url, before=10, at=20)
 
 
 @pytest.mark.long
@@ -152,7 +152,7 @@ def test_who_is_killed_on_the_way_leaves_everything_as_it_was(url, statement):
         pytest.raises(sqlite3.IntegrityError, match="only ever added"),
     ):
         connection.execute("DELETE FROM answers")
-    assert remove(url, before=10, at=20)["answers"] == 2
+    assert remove_predictions(url, before=10, at=20)["answers"] == 2
     assert read_predictions(url)["predict_at"].tolist() == [30]
 
 
@@ -173,7 +173,7 @@ def test_a_server_that_writes_meanwhile_loses_nothing(
         thread.start()
         taken = []
         while not over.is_set():
-            if (record := remove(url, before=10, at=20)) is not None:
+            if (record := remove_predictions(url, before=10, at=20)) is not None:
                 taken.append(record["answers"])
         thread.join()
     assert (sum(taken), log.written, log.dropped) == (2_000, 300, 0)
@@ -215,7 +215,7 @@ def test_a_log_that_cannot_be_written_is_said_so(tmp_path):
     (tmp_path / "log.db").write_bytes(b"no database at all, but as long as one needs to be")
     told = r"/log.db is no request log of 50 bytes \(it does not begin as a database does\)"
     with pytest.raises(ArtifactTampered, match=told):
-        remove(f"sqlite:///{tmp_path}/log.db", 10, 20)
+        remove_predictions(f"sqlite:///{tmp_path}/log.db", 10, 20)
 
 
 def test_a_fresh_log_has_removed_nothing(url):

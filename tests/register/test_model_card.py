@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.evaluate.gate import beats
-from pipeline.evaluate.refresh import holds_slice, not_worse, report_baselines, stays_near
+from pipeline.evaluate.refresh import holds_refreshed_slice, not_worse, report_baselines, stays_near
 from pipeline.register.group_gaps import GroupGap
 from pipeline.register.model_card import model_card
 from pipeline.registry import release, release_consistency, versions
@@ -125,7 +125,7 @@ def refreshed():
     """A verdict on a refresh of the champion, with the checks that the gate makes of one."""
     by = Difference(point=-0.012, low=-0.02, high=-0.003, days=14, rows=12_000)
     gate = load(EvaluateConfig)
-    slices = [holds_slice("carrier=UA", by, 900, gate.slices, gate.refresh)]
+    slices = [holds_refreshed_slice("carrier=UA", by, 900, gate.slices, gate.refresh)]
     champion = [*not_worse(by, gate.refresh), *slices]
     baselines = report_baselines(
         [beats("logistic", by), check("carrier=UA against logistic", kind=SLICE)]

@@ -165,7 +165,7 @@ def test_registering_the_challenger_again_adds_no_version_and_says_so(challenged
 
 def test_a_version_holds_the_file_that_was_judged(registered):
     config = load(RegisterConfig)
-    path = versions.fetch(config, versions.version_of_alias(config, "champion"))
+    path = versions.fetch_model(config, versions.version_of_alias(config, "champion"))
     assert path.is_relative_to(registered)
     assert file_hash(path) == the_verdict().challenger
 
@@ -282,7 +282,7 @@ def test_a_store_that_is_gone_is_filled_again_from_what_was_trained(registered):
     assert champion.digest == digest
     assert the_run().data.params["max_iter"] == "10"
     assert artifacts(champion.run_id, "figures")
-    assert file_hash(versions.fetch(load(RegisterConfig), champion)) == digest
+    assert file_hash(versions.fetch_model(load(RegisterConfig), champion)) == digest
 
 
 # Promotion.
@@ -339,7 +339,7 @@ def test_a_registered_model_that_is_judged_anew_can_be_promoted(overtaken):
 
 def test_a_challenger_whose_file_is_gone_is_not_promoted(challenged):
     config = load(RegisterConfig)
-    path = versions.fetch(config, versions.version_of_alias(config, "challenger"))
+    path = versions.fetch_model(config, versions.version_of_alias(config, "challenger"))
     shutil.rmtree(path.parent)
     with pytest.raises(RegistryRefused, match="no longer holds it: restore"):
         promote()

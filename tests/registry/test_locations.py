@@ -79,7 +79,7 @@ def live_in(folder, monkeypatch):
 
 
 def champion_file(config):
-    return versions.fetch(config, versions.version_of_alias(config, versions.CHAMPION))
+    return versions.fetch_model(config, versions.version_of_alias(config, versions.CHAMPION))
 
 
 def test_no_path_in_the_registry_leads_out_of_the_project(registered):

@@ -70,7 +70,7 @@ def releases(tmp_path_factory):
 WITNESS = {
     "data": [release.MANIFEST],
     "model": [release.TRAINING],
-    "features": [release.SERVICE],
+    "features": [release.FEATURE_SERVICE],
     "config": [Path("configs") / f"{s}.yaml" for s in ("ingest", "features", "train", "evaluate")],
     "commit": [],
 }
@@ -401,7 +401,7 @@ def test_a_seal_that_is_rewritten_leads_to_no_release(registered):
 
 def test_a_model_that_was_swapped_in_the_store_is_told(registered):
     config, version = load(RegisterConfig), the_version()
-    path = versions.fetch(config, version)
+    path = versions.fetch_model(config, version)
     path.write_bytes(Path("data/train/logistic.onnx").read_bytes())
     with pytest.raises(ArtifactTampered, match=r"version 1 has SHA-256 \w+…, \w+… was registered"):
         release_consistency.fetch(config, the_version())

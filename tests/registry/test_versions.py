@@ -31,7 +31,7 @@ def test_a_server_is_asked_whether_or_not_a_file_has_its_name(registered):
     server = load(RegisterConfig).model_copy(
         update={"tracking_url": Address("https://localhost:1")}
     )
-    assert client.exists(server)
+    assert client.store_exists(server)
 
 
 def test_an_alias_that_was_never_set_names_nothing(registered):
@@ -194,4 +194,4 @@ def test_a_store_that_cannot_be_written_has_lost_nothing(registered, monkeypatch
 
     monkeypatch.setattr("builtins.open", on_a_read_only_disk)
     with pytest.raises(StorageFailed, match=r"cannot write .*state/artifacts/.*: Read-only file"):
-        versions.fetch(config, champion)
+        versions.fetch_model(config, champion)

@@ -225,7 +225,7 @@ def test_of_a_registry_that_was_rewritten_nothing_is_written(registered, what):
             "a paper": papers / release.VERDICT,
             "the card": papers / release.CARD,
             "the record": papers / release.RECORD,
-            "the model": versions.fetch(config, version),
+            "the model": versions.fetch_model(config, version),
         }[what]
         path.write_bytes(path.read_bytes() + b"\n")
     with pytest.raises(ArtifactTampered):

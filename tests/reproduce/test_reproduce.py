@@ -11,7 +11,7 @@ from pipeline.register import register
 from pipeline.registry import release, release_consistency, versions
 from pipeline.registry.release import MANIFEST, MODEL, TRAINING, VERDICT
 from pipeline.reproduce import reproduce
-from pipeline.reproduce.compare import Item, Rebuild
+from pipeline.reproduce.compare import ComparedItem, Rebuild
 from pipeline.shared import dvc_lock
 from pipeline.shared.config.loading import load, read_values
 from pipeline.shared.config.register import RegisterConfig
@@ -28,7 +28,7 @@ REPORT = REPRODUCE / "version-7.json"
 def item(path="data/train/model.onnx", answer="equal", **changes):
     """One output that was compared; its folder says of which stage it is."""
     whole = {"stage": path.split("/")[1], "what": path, "answer": answer}
-    return Item(**whole | {"recorded": "a1" * 32, "found": "b2" * 32} | changes)
+    return ComparedItem(**whole | {"recorded": "a1" * 32, "found": "b2" * 32} | changes)
 
 
 def reproduction(*outputs, headlines=(), finished=True):
@@ -263,7 +263,7 @@ def test_the_opponent_is_champion_of_the_rebuild_under_its_digest(challenged, ch
     reproduce._isolate_registry(load(RegisterConfig), folder, papers)
     planted = versions.version_of_alias(own(folder), versions.CHAMPION)
     assert planted.digest == real.digest == json.loads((papers / VERDICT).read_text())["champion"]
-    path = versions.fetch(own(folder), planted)
+    path = versions.fetch_model(own(folder), planted)
     assert path.is_relative_to(folder)
     assert file_hash(path) == real.digest
     assert planted.tag("window") == real.tag("window")

@@ -184,7 +184,7 @@ def test_a_promotion_that_has_not_baked_goes_on_baking(asked_again, monkeypatch)
     moved("shadow passed", {"champion": WHOLE}, "0002-shadow")
     moved("promoted", {"challenger": WHOLE}, "0003-canary")
     baked = []
-    monkeypatch.setattr(attempt, "canary", lambda _, **told: baked.append(told))
+    monkeypatch.setattr(attempt, "run_canary", lambda _, **told: baked.append(told))
     assert run().result == "promoted"
     assert len(baked) == 1
 
@@ -221,7 +221,7 @@ def test_last_weeks_champion_with_newer_days_has_no_shadow_and_a_short_canary(
         moved("promoted", {"challenger": WHOLE}, "0002-canary")
         moved("baked", {"challenger": WHOLE}, "0002-canary")
 
-    monkeypatch.setattr(attempt, "canary", canary)
+    monkeypatch.setattr(attempt, "run_canary", canary)
     with pytest.raises(OSError, match="no space"):
         run()
     assert run().result == "promoted"

@@ -7,8 +7,8 @@ import pytest
 from pipeline.retrain.policy import (
     Attempt,
     PolicyCheck,
-    Signals,
-    decide,
+    RetrainingSignals,
+    decide_retraining,
     differing_decisions,
     is_check_day,
 )
@@ -39,7 +39,7 @@ def signals(**changes):
         "prediction_psi": 0.05,
         "drift": "quiet",
     }
-    return Signals.model_validate(quiet | changes)
+    return RetrainingSignals.model_validate(quiet | changes)
 
 
 ALERT = {"outcome": "alert", "outcome_reasons": ["log loss is +0.0300 above its own, limit 0.02"]}
@@ -154,27 +154,27 @@ CASES = {
 
 @pytest.mark.parametrize(("changes", "before", "action", "triggers"), CASES.values(), ids=CASES)
 def test_decide(changes, before, action, triggers):
-    decision = decide(signals(**changes), before, POLICY)
+    decision = decide_retraining(signals(**changes), before, POLICY)
     assert (decision.action, decision.triggers) == (action, triggers)
     assert decision.reasons
     assert all(decision.reasons)
 
 
 def test_drift_without_loss_is_named_as_no_reason():
-    (reason,) = decide(signals(drift="alert", prediction_psi=0.587), [], POLICY).reasons
+    (reason,) = decide_retraining(signals(drift="alert", prediction_psi=0.587), [], POLICY).reasons
     assert "drift alone (PSI 0.587) is no reason to train" in reason
 
 
 @pytest.mark.parametrize("case", ["6 days after a promotion", "too few new labels"])
 def test_what_forbids_it_is_told_with_both_numbers(case):
     changes, before, *_ = CASES[case]
-    (reason,) = decide(signals(**changes), before, POLICY).reasons
+    (reason,) = decide_retraining(signals(**changes), before, POLICY).reasons
     assert ("6 days" in reason and "7" in reason) or ("4,999" in reason and "5,000" in reason)
 
 
 def test_an_outcome_that_is_not_to_call_does_not():
     off = POLICY.model_copy(update={"outcome_alert": False, "max_age_days": None})
-    assert decide(signals(**ALERT, trained_until="2013-01-31"), [], off).action == "hold"
+    assert decide_retraining(signals(**ALERT, trained_until="2013-01-31"), [], off).action == "hold"
 
 
 def test_the_policy_is_asked_on_its_weekday():
@@ -204,8 +204,8 @@ def test_over_a_year_nothing_is_trained_too_soon_too_often_or_on_broken_data(
     broken = []
     for day in pd.date_range("2013-04-08 10:00", "2013-12-30 10:00", freq="7D", tz="UTC"):
         found = random_signals(rng, day, trained_until)
-        decision = decide(found, list(attempts), POLICY)
-        assert decision == decide(found, list(attempts), POLICY)
+        decision = decide_retraining(found, list(attempts), POLICY)
+        assert decision == decide_retraining(found, list(attempts), POLICY)
         if found.skew or found.labels_stale:
             assert decision.action == "block"
             broken.append(decision.action)
@@ -227,7 +227,7 @@ def test_over_a_year_nothing_is_trained_too_soon_too_often_or_on_broken_data(
 def asked(**changes):
     found, before = signals(**ALERT), [attempt("05-27")]
     whole = {"signals": found, "attempts": before, "policy": POLICY}
-    whole["decision"] = decide(found, before, POLICY)
+    whole["decision"] = decide_retraining(found, before, POLICY)
     return PolicyCheck.model_validate(whole | changes)
 
 
@@ -241,7 +241,7 @@ def test_a_decision_comes_out_again_from_what_was_written_down():
         {"signals": signals()},
         {"attempts": [attempt("06-12")]},
         {"policy": POLICY.model_copy(update={"cooldown_days": 28})},
-        {"decision": decide(signals(), [], POLICY)},
+        {"decision": decide_retraining(signals(), [], POLICY)},
         {"policy": POLICY.model_copy(update={"retry_days": 15})},  # decides alike, by other rules
     ],
     ids=["signal", "attempt", "policy", "decision", "rules"],

@@ -22,7 +22,7 @@ from pipeline.registry.release import exported_releases
 from pipeline.registry.release_loader import export
 from pipeline.retrain import journal
 from pipeline.retrain.repair import repair
-from pipeline.retrain.repair_records import labels
+from pipeline.retrain.repair_records import label_findings
 from pipeline.retrain.training_windows import DECISIONS
 from pipeline.shared import databases
 from pipeline.shared.config.loading import load
@@ -39,7 +39,7 @@ pytestmark = pytest.mark.slow
 
 _ANSWERED = ("champion", "1", "a" * 64, "f", 1, None, None, "{}", 0.5, 1.0, 0.1)
 LOG, ONLINE = Path("state/serve/log.db"), Path("state/feast/online-flights.db")
-JOURNAL, LABELS = journal.JOURNAL, label_ledger.LEDGER
+JOURNAL, LABELS = journal.JOURNAL, label_ledger.LABEL_LEDGER
 
 
 def cut(path):
@@ -387,7 +387,7 @@ def test_a_registry_whose_releases_are_gone_too_is_left_and_says_so(whole):
 def versions():
     config = load(RegisterConfig)
     return {
-        v.number: tracking.fetch(config, v)
+        v.number: tracking.fetch_model(config, v)
         for v in tracking.registry_contents(config).versions.values()
     }
 
@@ -490,7 +490,7 @@ def test_labels_that_the_journal_counted_and_that_are_gone_are_named(whole):
 
 def test_labels_without_the_ledger_that_dates_them_are_left_and_named(whole):
     journal.add(pd.Timestamp("2013-04-04T10:00Z"), "day", {"day": "2013-04-03", "labels": 9})
-    (found,) = labels([])
+    (found,) = label_findings([])
     assert found.act is None
     assert "the rollout ledger, which says from when on" in found.stands
 

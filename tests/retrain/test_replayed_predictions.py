@@ -8,7 +8,7 @@ from pipeline.flights.names import flight_names
 from pipeline.monitor.predictions import days_of
 from pipeline.records import rollout_ledger
 from pipeline.records.rollout_ledger import WHOLE, Move, Side
-from pipeline.retrain.replayed_predictions import Year, serves_all
+from pipeline.retrain.replayed_predictions import ReplayedYear, serves_all
 from pipeline.rollout.traffic.routes import Route, arm_of
 from tests.builders import feature_rows
 
@@ -32,7 +32,7 @@ def year():
     columns = ["carrier", "origin", "dest", "predict_at"]
     base = frame[columns].assign(flight=frame["name"], request_id=frame["name"], source="batch")
     risks = {side.release: np.full(len(frame), place / 10) for place, side in ((1, OLD), (2, NEW))}
-    return Year(frame, days_of(frame["name"]), base, risks)
+    return ReplayedYear(frame, days_of(frame["name"]), base, risks)
 
 
 @pytest.fixture

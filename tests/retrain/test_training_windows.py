@@ -29,7 +29,7 @@ def configs(tmp_path, monkeypatch):
     folder.mkdir()
     for path in (ROOT / "configs").glob("*.yaml"):
         (folder / path.name).write_bytes(path.read_bytes())
-    april = retrain.windows(RetrainConfig.model_validate(_asked()), "2013-04")
+    april = retrain.moved_windows(RetrainConfig.model_validate(_asked()), "2013-04")
     for stage in STAGES:
         path = folder / f"{stage}.yaml"
         path.write_text(retrain.edit(path.read_text(), april[stage]))
@@ -81,9 +81,9 @@ def test_a_day_arrives_and_then_the_rest_of_its_month(configs):
 
 def test_a_sliding_window_forgets_and_never_learns_from_the_first_week():
     config = RetrainConfig.model_validate(_asked(window_days=90))
-    learned = retrain.windows(config, "2013-06-30")["train"]
+    learned = retrain.moved_windows(config, "2013-06-30")["train"]
     assert learned["window.first"] == "2013-04-02"
-    assert retrain.windows(config, "2013-03")["train"]["window.first"] == "2013-01-08"
+    assert retrain.moved_windows(config, "2013-03")["train"]["window.first"] == "2013-01-08"
 
 
 def test_windows_that_are_there_already_are_not_moved_again(configs):
@@ -183,7 +183,7 @@ def test_a_decision_says_what_moved_from_where_to_where_and_why(configs):
 )
 def test_as_many_days_stay_out_as_the_config_says(held_out, learned_until, judged_from):
     config = RetrainConfig.model_validate(_asked(holdout_days=held_out))
-    moves = retrain.windows(config, "2013-06")
+    moves = retrain.moved_windows(config, "2013-06")
     assert moves["train"]["window.last"] == learned_until
     assert moves["evaluate"] == {"window.first": judged_from, "window.last": "2013-06-30"}
 
@@ -199,7 +199,7 @@ def test_as_many_days_stay_out_as_the_config_says(held_out, learned_until, judge
     ],
 )
 def test_no_day_is_judged_on_that_the_champion_learned_from(learned, judged_from):
-    moves = retrain.windows(RetrainConfig.model_validate(_asked()), "2013-06", learned)
+    moves = retrain.moved_windows(RetrainConfig.model_validate(_asked()), "2013-06", learned)
     assert moves["evaluate"] == {"window.first": judged_from, "window.last": "2013-06-30"}
     last = f"2013-06-{int(judged_from[-2:]) - 1:02}"
     assert (moves["train"]["window.last"], moves["train"]["refit_until"]) == (last, "2013-06-30")

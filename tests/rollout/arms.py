@@ -155,7 +155,7 @@ def proxied(folder: Path) -> Iterator[Proxied]:
 def running(folder: Path) -> Iterator[int]:
     """Envoy on a folder that was written: its process."""
     _allow_files(2_048)  # of both ends of many connections
-    process = subprocess.Popen(envoy.command(folder), stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(envoy.start_command(folder), stderr=subprocess.DEVNULL)
     try:
         yield process.pid
     finally:

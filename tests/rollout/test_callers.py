@@ -164,7 +164,7 @@ def test_no_claim_of_anybody_reaches_a_server(
     reached = [name for name in CLAIMS.keys() - {"x-tester"} if seen.get(name) == CLAIMS[name]]
     assert reached == []
     assert set(seen) & CLAIMS.keys() - {"x-tester"} == OURS
-    assert seen["host"] == routes.HOST
+    assert seen["host"] == routes.HOST_HEADER
     assert seen[EDGE_KEY] == proxy.keys.edge
     assert (arm == "champion") is (not known)
     assert seen[ARM] == (arm if known else "stranger")

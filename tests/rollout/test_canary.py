@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.records.rollout_ledger import Entry
 from pipeline.rollout import canary
-from pipeline.rollout.analysis.canary import decide
+from pipeline.rollout.analysis.canary import decide_canary
 from pipeline.rollout.state import Rollout, minute_of
 from simulation.year import Year
 from tests.rollout.edge import LAST, NOW, PLAN, START, requests, whole
@@ -17,7 +17,7 @@ from tests.shared.moves import NEW, OLD, move
 pytestmark = pytest.mark.answer("safe-rollout")
 
 ROLLOUT = Rollout("0002-canary", OLD, NEW, PLAN, pd.Timestamp("2013-05-01 04:00Z"), "salt")
-DECISION = decide(PLAN, START, whole(), LAST)
+DECISION = decide_canary(PLAN, START, whole(), LAST)
 MOVES = [
     move("canary", 0, decision={"start": START.model_dump()}),
     move("step", 60, step=1),
@@ -44,7 +44,7 @@ def test_a_canary_goes_on_where_its_ledger_ends(monkeypatch, many, goes_on, word
     monkeypatch.setattr(canary, "open_controller", lambda *_: contextlib.nullcontext(acts))
     for name in ("_run_steps", "_bake"):
         monkeypatch.setattr(canary, name, lambda *told, name=name: went_on.update({name: told}))
-    canary.canary(Year())
+    canary.run_canary(Year())
     (course, *rest) = went_on.pop(goes_on)
     assert went_on == {}
     assert said == [f"goes on in {words}: ledger and logs are where they were"]
@@ -56,7 +56,7 @@ def test_a_canary_goes_on_where_its_ledger_ends(monkeypatch, many, goes_on, word
 def looks(many):
     rows = requests()
     return [
-        (number * 60, {"challenger": 500}, decide(PLAN, START, rows[: 500 * number], NOW))
+        (number * 60, {"challenger": 500}, decide_canary(PLAN, START, rows[: 500 * number], NOW))
         for number in range(many)
     ]
 

@@ -6,13 +6,15 @@ import re
 import numpy as np
 import pytest
 
-from pipeline.rollout.analysis.canary import decide
+from pipeline.rollout.analysis.canary import decide_canary
 from pipeline.rollout.progress import Progress, _table, nearest_alarm, summary_line, weights, when
 from tests.rollout.edge import NOW, PLAN, START, bad, requests
 
 SHARES = {"challenger": 500, "champion": 9_000, "control": 500}
-CLEAN = decide(PLAN, START, requests(), NOW)
-ALARMED = decide(PLAN, START, bad(requests(), "challenger", 50, code=503, risk=float("nan")), NOW)
+CLEAN = decide_canary(PLAN, START, requests(), NOW)
+ALARMED = decide_canary(
+    PLAN, START, bad(requests(), "challenger", 50, code=503, risk=float("nan")), NOW
+)
 
 
 def test_weights_are_percent_and_who_has_none_is_left_out():
@@ -33,7 +35,7 @@ def test_an_analysis_says_weights_requests_the_outcome_and_the_nearest_alarm():
 
 
 def test_an_analysis_before_any_request_is_a_line_too():
-    empty = decide(PLAN, START, requests()[:0], NOW)
+    empty = decide_canary(PLAN, START, requests()[:0], NOW)
     line = summary_line("now", SHARES, empty)
     assert line.endswith(": 1 analysis, 0 requests: hold; no alarm is near")
 
@@ -44,7 +46,7 @@ def test_a_breaker_that_lacks_less_of_its_alarm_than_the_tests_is_the_nearest():
     few = PLAN.canary.breakers.in_a_row.bad - 2
     slow = np.flatnonzero(ours)[:few]
     rows.loc[slow, "seconds"] = 5.0
-    decision = decide(PLAN, START, rows, NOW)
+    decision = decide_canary(PLAN, START, rows, NOW)
     assert decision.outcome == "hold"
     assert decision.metric("slow").p < 1  # the test has seen them, too, and is less far
     assert nearest_alarm(decision) == f"nearest alarm slow in a row: {few}, allowed {few + 1}"
@@ -58,7 +60,7 @@ def test_a_run_of_bad_requests_is_seen_before_it_has_lasted(many, words):
     rows = requests(2 * many, at=0.0, seconds=5.0)  # in one instant: the breaker waits
     rows["arm"] = ["challenger", "control"] * many
     rows.loc[rows["arm"] == "control", "seconds"] = 0.01
-    decision = decide(PLAN, START, rows, NOW)
+    decision = decide_canary(PLAN, START, rows, NOW)
     assert [b.found for b in decision.breakers if b.name == "slow in a row"] == [0]
     assert nearest_alarm(decision) == f"nearest alarm {words}"
 

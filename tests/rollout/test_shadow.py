@@ -13,7 +13,7 @@ from pipeline.rollout.state import Rollout
 from pipeline.shared.errors import NotPromoted
 from pipeline.shared.scores import log_loss
 from simulation.faults import injection
-from simulation.traffic import Traffic
+from simulation.traffic import ReplayedTraffic
 from tests import builders
 from tests.rollout.edge import PLAN
 from tests.serve.fakes import Session, loaded
@@ -30,7 +30,7 @@ def lost(monkeypatch):
     rows = builders.feature_rows(300, "2013-05-01", 3)
 
     def told(challenger=NEW, rows=rows, fault=""):
-        traffic = Traffic(rows, np.arange(len(rows)), {})
+        traffic = ReplayedTraffic(rows, np.arange(len(rows)), {})
         first = pd.Timestamp("2013-05-01 04:00Z")
         sides = OLD, challenger
         rollout = Rollout("0002-shadow", *sides, PLAN, first, "salt", injection=injection(fault))

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from pipeline.records import rollout_ledger
-from pipeline.rollout.analysis.canary import decide, decide_bake
+from pipeline.rollout.analysis.canary import decide_bake, decide_canary
 from pipeline.rollout.analysis.decision import Position, plan_hash
-from pipeline.rollout.analysis.shadow import decide as decide_shadow
+from pipeline.rollout.analysis.shadow import decide_shadow
 from pipeline.rollout.state import Rollout
 from pipeline.rollout.who_served import format_ledger, replay_decision, who_served
 from pipeline.shared.errors import ArtifactMissing, ArtifactTampered, DayUnknown, RolloutRefused
@@ -37,13 +37,13 @@ def decided(event, observed, decision, rollout=ROLLOUT, minutes=0):
 
 
 def stepped():
-    decided("step", requests(), decide(PLAN, START, requests(), NOW))
+    decided("step", requests(), decide_canary(PLAN, START, requests(), NOW))
 
 
 @pytest.mark.answer("canary-decides", "post-mortem")
 def test_every_kind_of_decision_comes_out_again_number_by_number():
     stepped()
-    decided("rolled back", FAILING, decide(PLAN, START, FAILING, NOW))
+    decided("rolled back", FAILING, decide_canary(PLAN, START, FAILING, NOW))
     at = Position(step=2, days=7, days_at_step=4)
     gone = at.model_copy(update={"alive": False})
     decided("rolled back", requests(), decide_bake(PLAN, START, requests(), gone))
@@ -63,7 +63,7 @@ def test_a_shadows_decision_comes_out_again():
 def test_the_last_rollout_with_evidence_is_decided_again_unless_another_is_named():
     stepped()
     later = Rollout("0003-canary", OLD, NEW, PLAN, ROLLOUT.first, "salt")
-    decided("step", requests(seed=1), decide(PLAN, START, requests(seed=1), NOW), later, 9)
+    decided("step", requests(seed=1), decide_canary(PLAN, START, requests(seed=1), NOW), later, 9)
     assert replay_decision().startswith("0003-canary: ")
     assert replay_decision("0002-canary").startswith("0002-canary: ")
 
@@ -118,7 +118,7 @@ def test_a_plan_that_was_changed_is_told_even_where_it_decides_the_same():
 @pytest.mark.parametrize("changed", [{"outcome": "promote"}, {"reasons": ["because"]}])
 @pytest.mark.answer("canary-decides")
 def test_a_decision_that_its_evidence_does_not_give_is_told(changed):
-    decision = decide(PLAN, START, requests(), NOW).model_copy(update=changed)
+    decision = decide_canary(PLAN, START, requests(), NOW).model_copy(update=changed)
     decided("step", requests(), decision)
     with pytest.raises(ArtifactTampered, match="its evidence gives 'advance'"):
         replay_decision()
@@ -126,7 +126,7 @@ def test_a_decision_that_its_evidence_does_not_give_is_told(changed):
 
 @pytest.mark.answer("canary-decides")
 def test_a_number_that_its_evidence_does_not_give_is_told():
-    decision = decide(PLAN, START, requests(), NOW)
+    decision = decide_canary(PLAN, START, requests(), NOW)
     errors = decision.metrics[0].model_copy(update={"p": 0.5})
     decided(
         "step", requests(), decision.model_copy(update={"metrics": [errors, *decision.metrics[1:]]})

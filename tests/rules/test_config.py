@@ -11,7 +11,7 @@ import yaml
 
 from pipeline.shared.config.loading import load
 from pipeline.shared.errors import ConfigError
-from pipeline.usecase.every_config import SECTIONS as EVERY
+from pipeline.usecase.every_config import ALL_SECTIONS as EVERY
 from tests.rules import tree
 
 SECTIONS = {section.stage: section for section in EVERY}

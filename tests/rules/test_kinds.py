@@ -4,7 +4,7 @@ import pytest
 
 from docs import report
 from pipeline.evaluate.verdict_report import verdict_report
-from pipeline.register.model_card import SECTIONS, model_card
+from pipeline.register.model_card import CARD_SECTIONS, model_card
 from pipeline.registry import release
 from pipeline.registry.release import Release
 from pipeline.registry.versions import Version
@@ -58,7 +58,7 @@ def test_a_new_check_of_any_kind_is_on_every_page_without_another_edit(kind, tmp
 
 
 def test_the_card_shows_each_kind_under_one_title():
-    assert sorted(kind for kinds in SECTIONS.values() for kind in kinds) == sorted(Kind)
+    assert sorted(kind for kinds in CARD_SECTIONS.values() for kind in kinds) == sorted(Kind)
 
 
 def test_the_page_of_a_version_sealed_before_kinds_shows_what_it_was_compared_with(tmp_path):

@@ -8,7 +8,7 @@ from typing import get_origin
 import pytest
 
 from pipeline.shared import secrets
-from pipeline.usecase.every_config import SECTIONS
+from pipeline.usecase.every_config import ALL_SECTIONS
 from tests.rules import tree
 
 pytestmark = pytest.mark.answer("model-security")
@@ -17,7 +17,7 @@ TABLES = [name for name in tree.files() if re.fullmatch(r"configs/\w+\.yaml|dvc\
 """Not what clusters are told, which names the secrets that a cluster keeps, and holds none."""
 ADDRESSES = [
     (section.__name__, name, get_origin(field.annotation))
-    for section in SECTIONS
+    for section in ALL_SECTIONS
     for name, field in section.model_fields.items()
     if name.endswith("_url")
 ]

@@ -45,9 +45,9 @@ def stages() -> list[str]:
 
 
 def commands() -> dict[str, str]:
-    from simulation.__main__ import STAGES
+    from simulation.__main__ import COMMANDS
 
-    return STAGES
+    return COMMANDS
 
 
 @cache

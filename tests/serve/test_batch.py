@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.features import windows
 from pipeline.features.definitions import FEATURES, matrix
-from pipeline.serve.batch import BatchScores, score
+from pipeline.serve.batch import BatchScores, score_month
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
 
@@ -39,7 +39,7 @@ def both(tables):
     for minutes in (1440, 120):
         model = Recorder()
         known = config.model_copy(update={"horizon_minutes": minutes})
-        scores = score(flights, views, known, "2013-01", model)
+        scores = score_month(flights, views, known, "2013-01", model)
         seen[minutes] = (model.frame, scores)
     return seen
 

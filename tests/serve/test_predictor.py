@@ -3,7 +3,7 @@ import pytest
 
 from pipeline.features.definitions import FEATURES, NUMERIC, VIEWS
 from pipeline.features.windows import NEVER
-from pipeline.flights.request import Flight, requests
+from pipeline.flights.request import Flight, request_rows
 from pipeline.registry.release_loader import warm_up_failure
 from pipeline.serve.predictor import InvalidRisk, Predictor
 from tests.serve.fakes import FLIGHT, Session, Store, loaded
@@ -11,7 +11,7 @@ from tests.serve.fakes import FLIGHT, Session, Store, loaded
 pytestmark = pytest.mark.answer("model-server")
 
 NAN = float("nan")
-ASKED = requests(
+ASKED = request_rows(
     [Flight.model_validate(FLIGHT), Flight.model_validate(FLIGHT | {"origin": "JFK"})], 120
 )
 

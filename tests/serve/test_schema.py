@@ -6,8 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.features import windows
-from pipeline.features.online_store import requests as training_requests
-from pipeline.flights.request import Flight, PredictRequest, flight_id, requests
+from pipeline.features.online_store import store_requests as training_requests
+from pipeline.flights.request import Flight, PredictRequest, flight_id, request_rows
 from pipeline.serve.schema import instant_of
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
@@ -46,7 +46,7 @@ def test_a_whole_day_is_asked_as_training_asks_it(published, config, day):
         for row in asked.itertuples()
     ]
     assert len(own) > 700
-    assert requests(own, config.horizon_minutes) == training_requests(asked)
+    assert request_rows(own, config.horizon_minutes) == training_requests(asked)
     dates = asked["year"].map("{:04}-".format) + asked["month"].map("{:02}-".format)
     names = dates + asked["day"].map("{:02}/".format) + asked["carrier"] + "/"
     names += asked["flight"].astype(str) + "/" + asked["origin"]
@@ -61,14 +61,14 @@ def test_a_flight_is_called_by_new_yorks_date():
 
 def test_an_instant_means_the_same_in_every_zone():
     told = [flight(scheduled_departure=f"2013-04-18T{at}") for at in ("12:30Z", "08:30-04:00")]
-    first, second = (requests([one], 120) for one in told)
+    first, second = (request_rows([one], 120) for one in told)
     assert first == second
     assert instant_of(first["predict_at"][0]) == "2013-04-18T10:30Z"
     assert first["sched_hour"] == [8]
 
 
 def test_an_aircraft_that_is_not_known_yet_is_no_key():
-    assert requests([flight(tailnum=None), flight(tailnum="")], 120)["tailnum"] == ["", ""]
+    assert request_rows([flight(tailnum=None), flight(tailnum="")], 120)["tailnum"] == ["", ""]
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_a_checkout_of_the_users_on_a_disk_that_is_not_there_now_is_not_forgotte
     disk.rename(tmp_path / "elsewhere")
     checkouts.copy(replay)
     checkouts.remove_abandoned()
-    checkouts.remove(replay)
+    checkouts.remove_checkout(replay)
     assert not replay.exists()
     (tmp_path / "elsewhere").rename(disk)
     assert git.run(disk / "mine", "status", "--porcelain") == b""

@@ -15,7 +15,7 @@ from pipeline.shared.config.monitor import MonitorConfig
 from pipeline.shared.config.register import RegisterConfig
 from pipeline.shared.config.train import TrainConfig
 from pipeline.shared.errors import ConfigError
-from pipeline.usecase.every_config import SECTIONS as EVERY
+from pipeline.usecase.every_config import ALL_SECTIONS as EVERY
 from pipeline.usecase.every_config import load_all
 from tests.rules.tree import ROOT
 from tests.shared.project import configure

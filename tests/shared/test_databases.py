@@ -51,7 +51,9 @@ def begun():
     """The databases that a registered project does not have yet."""
     request_log.prepare("sqlite:///state/log.db")
     journal.add(pd.Timestamp("2013-05-01"), "day", {})
-    with label_ledger.open_database(label_ledger.LEDGER, label_ledger._SCHEMA, "label ledger"):
+    with label_ledger.open_database(
+        label_ledger.LABEL_LEDGER, label_ledger._SCHEMA, "label ledger"
+    ):
         pass
 
 

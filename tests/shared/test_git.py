@@ -38,7 +38,7 @@ scratch.tree_of(aside / "copy")
 lineage.collect()
 lineage.actor()
 checkouts.copy(aside / "replay")
-checkouts.remove(aside / "replay")
+checkouts.remove_checkout(aside / "replay")
 with checkouts.worktree(lineage.require_checkout(), aside / "no.patch") as folder:
     dvc_lock.use_remote(folder, dvc_lock.remote(Path()))
 report.revision("HEAD")

@@ -64,8 +64,8 @@ def test_a_replay_that_was_adopted_commits_to_its_own_project(replaying, tmp_pat
     shutil.copytree(replaying, tmp_path / "copy", symlinks=True)
     before = contents(replaying)
     monkeypatch.chdir(tmp_path / "copy")
-    assert installation.adopt(REPLAY)
-    assert not installation.adopt(REPLAY)
+    assert installation.attach_replay(REPLAY)
+    assert not installation.attach_replay(REPLAY)
     in_replay_of(tmp_path / "copy", monkeypatch)
     installation.require_home()
     Path("new.txt").write_text("of the copy\n")
@@ -83,7 +83,7 @@ def test_the_replay_of_a_moved_project_goes_on_once_it_was_adopted(
     with pytest.raises(EnvironmentUnfit, match=f"belongs to {replaying}/"):
         installation.require_home()
     monkeypatch.chdir(tmp_path / "moved")
-    assert installation.adopt(REPLAY)
+    assert installation.attach_replay(REPLAY)
     in_replay_of(tmp_path / "moved", monkeypatch)
     installation.require_home()
     assert project.git("status", "--porcelain", "--untracked-files=no") == ""
@@ -165,8 +165,8 @@ def test_a_replay_is_adopted_by_a_moved_project_however_git_keeps_it(
     above.rename(tmp_path / "moved here")
     folder = tmp_path / "moved here" / folder.relative_to(above)
     monkeypatch.chdir(folder)
-    assert installation.adopt(REPLAY)
-    assert not installation.adopt(REPLAY)
+    assert installation.attach_replay(REPLAY)
+    assert not installation.attach_replay(REPLAY)
     monkeypatch.chdir(REPLAY)
     installation.require_home()
     Path("new.txt").write_text("of the replay\n")
@@ -184,7 +184,7 @@ def test_the_replay_of_a_copy_that_shares_its_repository_stays_with_the_original
     monkeypatch.chdir(tmp_path / "copy")
     told = f"{tmp_path}/copy/{REPLAY} and {started}/{REPLAY} are both worktrees of .*`git clone "
     with pytest.raises(EnvironmentUnfit, match=told):
-        installation.adopt(REPLAY)
+        installation.attach_replay(REPLAY)
     assert contents(tmp_path / "repository") == before
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.features import windows
 from pipeline.features.definitions import KNOWN_AT, NUMERIC, VIEWS
-from pipeline.features.feast_repository import table
+from pipeline.features.feast_repository import store_table
 from pipeline.features.online_store import MISSING, STALE, open_store
 from pipeline.features.point_in_time import historical
 from pipeline.flights import events
@@ -18,7 +18,7 @@ from pipeline.shared.config.loading import load
 from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.files import write_parquet
 from pipeline.shared.secrets import Address
-from simulation.feed import Feed, feed_of, replay
+from simulation.feed import OnlineFeed, feed_of, replay_requests
 
 pytestmark = [pytest.mark.slow, pytest.mark.answer("skew")]
 NAMES = [*NUMERIC, *KNOWN_AT]
@@ -35,7 +35,7 @@ class World:
         self.views = windows.views(self.flights, self.weather, self.config)
         self.feed = feed_of(self.flights, self.weather, self.config)
         for view, rows in self.views.items():
-            write_parquet(folder / f"{view}.parquet", table(view, rows, self.config))
+            write_parquet(folder / f"{view}.parquet", store_table(view, rows, self.config))
         asked = windows.requests(self.flights, self.config)
         self.asked = asked[asked["predict_at"].between(*map(pd.Timestamp, MORNING))]
         self.trained = historical(self.asked, self.views, self.config)
@@ -47,7 +47,7 @@ class World:
         )
         with open_store(self.config, serve, self.folder) as store:
             asked = self.asked if asked is None else asked
-            frame = replay(store, asked, feed or self.feed, self.config)
+            frame = replay_requests(store, asked, feed or self.feed, self.config)
             return frame, store.counts
 
 
@@ -112,7 +112,7 @@ def test_an_hour_without_pushes_is_repaired_by_the_batch(world, tmp_path):
     rows, raw = (
         {view: of[:0] for view, of in part.items()} for part in (world.feed.rows, world.feed.raw)
     )
-    silent = Feed(rows, raw)
+    silent = OnlineFeed(rows, raw)
     on_the_hour = world.asked[world.asked["predict_at"].dt.minute == 0]
     served, _ = world.lived(tmp_path, silent, on_the_hour)
     expected = world.trained.loc[served.index, NAMES]
@@ -126,15 +126,15 @@ def test_a_feed_of_no_weather_leaves_it_missing_and_not_old(world, tmp_path):
     for view in VIEWS:
         (tmp_path / f"{view}.parquet").symlink_to(world.folder / f"{view}.parquet")
     (tmp_path / "weather.parquet").unlink()
-    rows = table("weather", events.weather_rows(known), world.config)
+    rows = store_table("weather", events.weather_rows(known), world.config)
     write_parquet(tmp_path / "weather.parquet", rows)
     weather = feed_of(world.flights, known, world.config).raw["weather"]
-    feed = Feed(world.feed.rows, {**world.feed.raw, "weather": weather})
+    feed = OnlineFeed(world.feed.rows, {**world.feed.raw, "weather": weather})
     serve = load(ServeConfig).model_copy(
         update={"online_url": Address(f"sqlite:///{tmp_path}/online.db")}
     )
     with open_store(world.config, serve, tmp_path) as store:
-        served = replay(store, world.asked[:40], feed, world.config)
+        served = replay_requests(store, world.asked[:40], feed, world.config)
     assert (served["weather_flag"] == MISSING).all()
     assert served[["humid", "visib"]].isna().all(axis=None)
     assert (served["system_flag"] == "").all()

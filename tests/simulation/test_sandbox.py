@@ -45,7 +45,7 @@ def test_both_outputs_of_a_command_are_passed_on_and_its_exit_code(replayed, mon
         "print('refused: see data/evaluate/verdict.html', file=sys.stderr)\n"
         "sys.exit(1)\n"
     )
-    code, last = sandbox.run(FOLDER, "loop")
+    code, last = sandbox.run_in_replay(FOLDER, "loop")
     assert (code, last) == (1, f"one -> {FOLDER}/data/evaluate/verdict.html")
     assert sys.stdout.getvalue() == f"{last}\n"
     assert sys.stderr.getvalue() == f"refused: see {FOLDER}/data/evaluate/verdict.html\n"

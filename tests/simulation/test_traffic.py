@@ -13,7 +13,7 @@ from pipeline.features.definitions import VIEWS
 from pipeline.features.feast_repository import keys_of
 from pipeline.features.windows import entity_names, minutes
 from simulation.traffic import advance, between
-from simulation.users import BATCH, BATCH_SHARE, Users, batch
+from simulation.users import BATCH, BATCH_SHARE, Users, batch_requests
 from tests import builders
 
 FIRST, LAST = (pd.Timestamp(f"2013-01-{day} 05:00Z") for day in (10, 13))
@@ -140,7 +140,7 @@ def test_flights_of_a_moment_are_asked_for_one_by_one_or_all_in_one_request():
     kinds = Counter()
     for number in range(400):
         names = [f"{number} {letter}" for letter in "abcdef"]
-        asked, contents = batch(names, bodies(*names))
+        asked, contents = batch_requests(names, bodies(*names))
         told = [[f["flight"] for f in orjson.loads(body)["flights"]] for body in contents]
         assert [one for of in told for one in of] == names  # in their order
         assert asked == [of[0] for of in told]
@@ -151,9 +151,9 @@ def test_flights_of_a_moment_are_asked_for_one_by_one_or_all_in_one_request():
 
 
 def test_a_flight_that_is_alone_is_asked_for_alone():
-    assert all(len(batch([f"{n}"], bodies("x"))[0]) == 1 for n in range(50))
+    assert all(len(batch_requests([f"{n}"], bodies("x"))[0]) == 1 for n in range(50))
     names = ["the same", "again"]
-    assert batch(names, bodies(*names)) == batch(names, bodies(*names))
+    assert batch_requests(names, bodies(*names)) == batch_requests(names, bodies(*names))
 
 
 # Users.

@@ -45,16 +45,16 @@ def stands(tmp_path, monkeypatch):
 
 def _ended():
     digests = {"inputs": up_to_date.inputs_digest(), "outputs": up_to_date.outputs_digest()}
-    write_json(up_to_date.RECORD, digests | {"stands": "version 1"})
+    write_json(up_to_date.LAST_RUN, digests | {"stands": "version 1"})
 
 
 def test_every_place_that_is_watched_is_tried_here():
-    watched = {*up_to_date.INPUTS, *up_to_date.OUTPUTS} - {"state/replay/run/dvc.lock"}
+    watched = {*up_to_date.RUN_INPUTS, *up_to_date.RUN_OUTPUTS} - {"state/replay/run/dvc.lock"}
     assert {p for p in watched for path in FILES.values() if path.startswith(p)} == watched
 
 
 def test_each_place_is_one_of_this_project():
-    assert [name for name in up_to_date.INPUTS if not (ROOT / name).exists()] == []
+    assert [name for name in up_to_date.RUN_INPUTS if not (ROOT / name).exists()] == []
 
 
 @pytest.mark.parametrize("kind", FILES)
@@ -64,7 +64,7 @@ def test_a_file_of_each_kind_makes_a_run_when_nothing_but_its_bytes_changes(stan
     path.write_bytes(b"12346")
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert up_to_date.check() == ""
-    assert set(read_json(up_to_date.RECORD, "run")) == {"inputs"}
+    assert set(read_json(up_to_date.LAST_RUN, "run")) == {"inputs"}
 
 
 @pytest.mark.parametrize("kind", FILES)
@@ -88,7 +88,7 @@ def test_a_setting_in_the_environment_makes_a_run(stands, monkeypatch, name):
 def test_no_setting_is_kept_as_it_is(stands, monkeypatch):
     monkeypatch.setenv("PIPELINE_TRACKING_URL", "postgresql://me:" + "hunter2" + "@base/registry")
     _ended()
-    assert "hunter2" not in up_to_date.RECORD.read_text()
+    assert "hunter2" not in up_to_date.LAST_RUN.read_text()
 
 
 def test_another_python_makes_a_run(stands, monkeypatch):
@@ -117,7 +117,7 @@ def test_bytecode_dates_and_files_of_editors_make_none(stands):
 
 @pytest.mark.parametrize("record", ["", "[]", "{}", '{"stands": 1}', '"x"'])
 def test_a_record_that_is_damaged_makes_a_run(stands, record):
-    up_to_date.RECORD.write_text(record)
+    up_to_date.LAST_RUN.write_text(record)
     assert up_to_date.check() == ""
 
 
@@ -125,8 +125,8 @@ def test_a_run_whose_code_changed_meanwhile_is_not_recorded(stands):
     shutil.copytree(ROOT / "configs", "configs", dirs_exist_ok=True)
     assert up_to_date.check() == ""
     Path(FILES["code"]).write_bytes(b"edited during the run")
-    up_to_date.note()
-    assert set(read_json(up_to_date.RECORD, "run")) == {"inputs"}
+    up_to_date.note_run()
+    assert set(read_json(up_to_date.LAST_RUN, "run")) == {"inputs"}
 
 
 @pytest.mark.parametrize("url", ["postgresql://base/registry", "sqlite:////elsewhere/mlflow.db"])
@@ -134,5 +134,5 @@ def test_with_a_registry_elsewhere_a_run_is_not_recorded(stands, monkeypatch, ur
     shutil.copytree(ROOT / "configs", "configs", dirs_exist_ok=True)
     monkeypatch.setenv("PIPELINE_TRACKING_URL", url)
     assert up_to_date.check() == ""
-    up_to_date.note()
-    assert set(read_json(up_to_date.RECORD, "run")) == {"inputs"}
+    up_to_date.note_run()
+    assert set(read_json(up_to_date.LAST_RUN, "run")) == {"inputs"}

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from pipeline.flights.limits import FlightLimits
-from pipeline.ingest import describe
+from pipeline.ingest import describe_snapshot
 from pipeline.shared.contracts import INGEST, VALIDATE, Manifest, snapshot_path
 from pipeline.shared.errors import ArtifactMissing, DataRejected, SnapshotChanged
 from pipeline.shared.files import file_hash, write_json, write_parquet
@@ -314,7 +314,7 @@ def arrive(**february: pd.DataFrame) -> None:
     for month, both in months.items():
         for table, rows in both.items():
             write_parquet(snapshot_path(INGEST, table, month), rows)
-            snapshots.append(describe(table, month, rows))
+            snapshots.append(describe_snapshot(table, month, rows))
     manifest = Manifest(source="builders", as_of="2013-02", files={}, snapshots=snapshots)
     write_json(INGEST / "manifest.json", manifest.model_dump())
 

@@ -55,7 +55,7 @@ def _in_turns(many: int = 600, hour: int = 50) -> np.ndarray:
 
 
 def _outcome(subject, observed: pd.DataFrame) -> object:
-    return subject.decide(_plan(), START, observed, AT)
+    return subject.decide_canary(_plan(), START, observed, AT)
 
 
 @check(3)

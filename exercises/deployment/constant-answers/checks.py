@@ -41,7 +41,7 @@ def _decide(subject, risk: np.ndarray, **changes: object) -> object:
     plan = RolloutConfig.model_validate(
         parse((ROOT / "configs/rollout.yaml").read_text(encoding="utf-8"))
     )
-    return subject.decide(plan, START, observed, AT)
+    return subject.decide_canary(plan, START, observed, AT)
 
 
 def _breaker(decision) -> object:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from exercises.workbench.checking import ROOT
-from pipeline.rollout.analysis.canary import decide
+from pipeline.rollout.analysis.canary import decide_canary
 from pipeline.rollout.analysis.decision import Decision, Position, Start
 from pipeline.shared.config.rollout import RolloutConfig
 from pipeline.shared.yaml_files import parse
@@ -48,7 +48,7 @@ def decision() -> Decision:
         parse((ROOT / "configs/rollout.yaml").read_text(encoding="utf-8"))
     )
     start = Start(challenger="new-release", control="old-release", slow_seconds=0.2)
-    return decide(plan, start, requests(), AT)
+    return decide_canary(plan, start, requests(), AT)
 
 
 def files() -> dict[str, str]:

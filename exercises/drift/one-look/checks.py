@@ -11,7 +11,7 @@ CONFIG = MonitorConfig.model_validate(
 
 
 def _status(subject, looks: list[float], column: str = "distance", factor: float = 1.0) -> str:
-    return str(subject.judge(column, 0.0, looks, CONFIG, factor).status)
+    return str(subject.judge_column(column, 0.0, looks, CONFIG, factor).status)
 
 
 @check(3)
@@ -36,7 +36,7 @@ def test_drift_that_is_over_is_over(subject):
 @check(2)
 def test_too_few_looks_cannot_last(subject):
     """One look is there, two are asked for."""
-    seen = subject.judge("distance", 0.0, [0.5], CONFIG)
+    seen = subject.judge_column("distance", 0.0, [0.5], CONFIG)
     expect([seen.status, seen.lasting], ["warn", None])
 
 
@@ -56,5 +56,5 @@ def test_the_factor_of_the_family_raises_the_limits(subject):
 @check(1, hidden=True)
 def test_without_a_trailing_look_the_whole_window_is_one(subject):
     """The first days of a month."""
-    seen = subject.judge("risk", 0.25, [], CONFIG)
+    seen = subject.judge_column("risk", 0.25, [], CONFIG)
     expect([seen.status, seen.looks], ["alert", []])

@@ -29,14 +29,14 @@ def _noted(runs, lines):
     import tempfile
     from pathlib import Path
 
-    from pipeline.records.command_runs import CommandRun, note, read
+    from pipeline.records.command_runs import CommandRun, note, read_runs
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "runs.jsonl"
         path.write_text(lines, encoding="utf-8")
         for one in runs:
             note(CommandRun(**one), path)
-        return [one._asdict() for one in read(path)]
+        return [one._asdict() for one in read_runs(path)]
 
 
 def _reported(runs, rows, price):

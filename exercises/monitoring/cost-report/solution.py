@@ -11,7 +11,7 @@ from typing import TypedDict
 import numpy as np
 import pandas as pd
 
-from pipeline.records.command_runs import RUNS, CommandRun, read
+from pipeline.records.command_runs import RUNS, CommandRun, read_runs
 from pipeline.records.request_log import read_predictions
 from pipeline.shared.callers import UNPROVEN
 from pipeline.shared.errors import UsageError
@@ -140,7 +140,7 @@ def report(log_url: str, price: float, runs_path: Path = RUNS) -> Report:
         UsageError: the price is not a positive finite number; names it.
     """
     _dollars_a_second(price)  # before a long log is read
-    runs, predictions = read(runs_path), read_predictions(log_url)
+    runs, predictions = read_runs(runs_path), read_predictions(log_url)
     return Report(
         commands=by_command(runs, price),
         serving=serving(runs, predictions, price),

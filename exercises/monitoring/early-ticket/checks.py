@@ -12,10 +12,10 @@ QUIET = {"coverage": 0.99, "due_days": 14, "outcome_gap": 0.0, "excess_loss": 0.
 def _firing(values):
     """Beside the solution: the alerts that signals fire, by the rules as they are."""
     from pipeline.monitor.operations.alerts import firing
-    from pipeline.monitor.operations.job_signals import Signals
+    from pipeline.monitor.operations.job_signals import JobSignals
 
     about = {"at": "2013-06-24T12:00:00Z", "version": "3", "release": "0" * 64}
-    return [alert.name for alert, _ in firing(Signals.model_validate(about | values))]
+    return [alert.name for alert, _ in firing(JobSignals.model_validate(about | values))]
 
 
 def _rings(subject, **changes: float) -> bool:

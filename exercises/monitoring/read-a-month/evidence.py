@@ -4,8 +4,8 @@ import json
 
 from exercises.workbench.checking import ROOT
 from pipeline.monitor.operations.alerts import alerts
-from pipeline.monitor.operations.job_signals import Signals
-from pipeline.monitor.performance.performance import status
+from pipeline.monitor.operations.job_signals import JobSignals
+from pipeline.monitor.performance.performance import performance_status
 from pipeline.monitor.performance.quality import Figures
 from pipeline.shared.config.monitor import OutcomeRule
 from pipeline.shared.yaml_files import parse
@@ -33,13 +33,13 @@ def figures(monday: str) -> tuple[Figures, int]:
 
 def statuses() -> dict[str, str]:
     """What the outcome's rule says of each Monday."""
-    return {monday: status(*figures(monday), RULE)[0] for monday in WEEKS}
+    return {monday: performance_status(*figures(monday), RULE)[0] for monday in WEEKS}
 
 
-def signals(monday: str) -> Signals:
+def signals(monday: str) -> JobSignals:
     """The monitoring job's signals of a Monday."""
     days, coverage, excess, gap = WEEKS[monday]
-    return Signals(
+    return JobSignals(
         at=f"{monday}T12:00:00Z",
         version="3",
         release="0" * 64,

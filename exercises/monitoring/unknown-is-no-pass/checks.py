@@ -13,7 +13,7 @@ RULE = OutcomeRule.model_validate(
 def _status(subject, days: int = 14, **figures: float | None) -> list[object]:
     values = {"rows": 10_000, "labelled": 9_900, "days": days, "late": 2_400, "coverage": 0.99}
     values |= {"excess": 0.001, "gap": 0.002} | figures
-    return list(subject.status(Figures.model_validate(values), days, RULE))
+    return list(subject.performance_status(Figures.model_validate(values), days, RULE))
 
 
 @check(3)

@@ -1,7 +1,7 @@
 """The checks of the limits of retraining."""
 
 from exercises.workbench.checking import ROOT, check, expect, holds
-from pipeline.retrain.policy import Attempt, Signals
+from pipeline.retrain.policy import Attempt, RetrainingSignals
 from pipeline.shared.config.retrain import Policy
 from pipeline.shared.yaml_files import parse
 
@@ -13,8 +13,8 @@ POLICY = Policy.model_validate(
 AT = "2013-07-01T12:00Z"
 
 
-def _signals(fresh: int = 20_000) -> Signals:
-    return Signals(
+def _signals(fresh: int = 20_000) -> RetrainingSignals:
+    return RetrainingSignals(
         at=AT,
         champion="a" * 64,
         trained_until="2013-06-01",
@@ -39,7 +39,7 @@ def _attempt(day: str, result: str = "promoted", trained: bool = True) -> Attemp
 
 
 def _action(subject, *attempts: Attempt, fresh: int = 20_000) -> str:
-    return str(subject.decide(_signals(fresh), list(attempts), POLICY).action)
+    return str(subject.decide_retraining(_signals(fresh), list(attempts), POLICY).action)
 
 
 @check(1)
@@ -93,7 +93,7 @@ def test_only_what_trained_counts_for_the_budget(subject):
 @check(1, hidden=True)
 def test_every_reason_has_both_numbers(subject):
     """What was counted, and what is wanted."""
-    found = subject.decide(_signals(100), [_attempt("06-28")], POLICY).reasons
+    found = subject.decide_retraining(_signals(100), [_attempt("06-28")], POLICY).reasons
     words = " ".join(found)
     holds(len(found) == 2, "two reasons", f"{found}")
     holds(all(n in words for n in ("3", "14", "100", "5,000")), "3, 14, 100 and 5,000", words)

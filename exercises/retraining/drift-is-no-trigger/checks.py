@@ -3,7 +3,7 @@
 from typing import Any
 
 from exercises.workbench.checking import ROOT, check, expect, holds
-from pipeline.retrain.policy import Signals
+from pipeline.retrain.policy import RetrainingSignals
 from pipeline.shared.config.retrain import Policy
 from pipeline.shared.yaml_files import parse
 
@@ -31,7 +31,7 @@ QUIET: dict[str, Any] = {
 
 
 def _decide(subject, **changes: object) -> Any:
-    return subject.decide(Signals.model_validate(QUIET | changes), [], POLICY)
+    return subject.decide_retraining(RetrainingSignals.model_validate(QUIET | changes), [], POLICY)
 
 
 @check(3)

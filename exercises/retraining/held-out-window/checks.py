@@ -13,7 +13,7 @@ CONFIG = RetrainConfig.model_validate(
 
 
 def _windows(subject, as_of: str, learned: str | None = None, **changes: object) -> Any:
-    return subject.windows(CONFIG.model_copy(update=changes), as_of, learned)
+    return subject.moved_windows(CONFIG.model_copy(update=changes), as_of, learned)
 
 
 def _ends(moves, stage: str) -> list[str]:

@@ -4,7 +4,12 @@ import json
 from typing import Any
 
 from exercises.workbench.checking import ROOT
-from pipeline.retrain.policy import Attempt, Decision, Signals, decide
+from pipeline.retrain.policy import (
+    Attempt,
+    RetrainingDecision,
+    RetrainingSignals,
+    decide_retraining,
+)
 from pipeline.shared.config.retrain import Policy
 from pipeline.shared.yaml_files import parse
 
@@ -58,15 +63,15 @@ ATTEMPT = Attempt(
 )
 
 
-def decision(name: str) -> Decision:
+def decision(name: str) -> RetrainingDecision:
     """The policy's decision of a Monday."""
     attempts = [ATTEMPT] if name == "D" else []
-    return decide(signals(name), attempts, POLICY)
+    return decide_retraining(signals(name), attempts, POLICY)
 
 
-def signals(name: str) -> Signals:
+def signals(name: str) -> RetrainingSignals:
     """The signals of a Monday."""
-    return Signals.model_validate(BASE | MONDAYS[name])
+    return RetrainingSignals.model_validate(BASE | MONDAYS[name])
 
 
 def files() -> dict[str, str]:

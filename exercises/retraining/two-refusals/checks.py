@@ -3,7 +3,7 @@
 from typing import Any
 
 from exercises.workbench.checking import ROOT, check, expect, holds
-from pipeline.retrain.policy import Attempt, Signals
+from pipeline.retrain.policy import Attempt, RetrainingSignals
 from pipeline.shared.config.retrain import Policy
 from pipeline.shared.yaml_files import parse
 
@@ -39,7 +39,9 @@ def _decide(subject, *results: str, **changes: object) -> Any:
         )
         for d, r in zip(days, results, strict=True)
     ]
-    return subject.decide(Signals.model_validate(FALLEN | changes), attempts, POLICY)
+    return subject.decide_retraining(
+        RetrainingSignals.model_validate(FALLEN | changes), attempts, POLICY
+    )
 
 
 @check(4)

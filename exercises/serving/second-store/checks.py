@@ -8,7 +8,7 @@ import pandas as pd
 from exercises.workbench.checking import ROOT, check, expect, holds
 from pipeline.features import windows
 from pipeline.features.definitions import KNOWN_AT, NUMERIC, ROLLING, VIEWS
-from pipeline.features.online_store import LATE, MISSING, STALE, requests
+from pipeline.features.online_store import LATE, MISSING, STALE, store_requests
 from pipeline.features.point_in_time import historical
 from pipeline.features.windows import NEVER
 from pipeline.shared.config.features import FeaturesConfig
@@ -138,7 +138,7 @@ def test_a_replayed_day_equals_the_join_of_training(subject):
     wanted, before = [], NEVER
     for place in range(20, 340, 16):
         one, at = _one(asked, place)
-        steps += [*_pushes(views, before, at), ["read", requests(one)]]
+        steps += [*_pushes(views, before, at), ["read", store_requests(one)]]
         wanted.append(_expected(one, views))
         before = at
     seen = subject.do(_played, CONFIG, LAG, steps)["gave"]
@@ -155,7 +155,7 @@ def test_many_requests_are_read_at_once(subject):
     some = asked.iloc[300:330]
     at = int(windows.minutes(some["predict_at"]).min())
     rows = {v: of[of["available_at"] <= at] for v, of in views.items()}
-    steps = [*_pushes(rows, NEVER, at), ["complete", VIEWS, LATER], ["read", requests(some)]]
+    steps = [*_pushes(rows, NEVER, at), ["complete", VIEWS, LATER], ["read", store_requests(some)]]
     read = subject.do(_played, CONFIG, LAG, steps)["gave"][-1]
     for name, values in _expected(some, rows).items():
         expect(list(read["values"][name]), values, why=name, tolerance=0)
@@ -176,7 +176,9 @@ def test_what_fell_behind_is_withheld(subject):
             others = [name for name in VIEWS if name != view]
             steps = [["push", v, rows[rows["available_at"] <= at]] for v, rows in views.items()]
             steps += [["complete", others, at], ["complete", [view], at - behind]]
-            read = subject.do(_played, CONFIG, LAG, [*steps, ["read", requests(one)]])["gave"][-1]
+            read = subject.do(_played, CONFIG, LAG, [*steps, ["read", store_requests(one)]])[
+                "gave"
+            ][-1]
             expect(list(read["flags"][view]), [flag])
             values = {name: read["values"][name][0] for name in NUMERIC}
             rolling = [w.name for w in ROLLING if view in ("system", w.view)]
@@ -192,10 +194,12 @@ def test_what_fell_behind_is_withheld(subject):
 def test_what_is_withheld_or_missing_is_counted(subject):
     """By view; an empty store has nothing, and is behind everything."""
     _, asked = _day()
-    seen = subject.do(_played, CONFIG, LAG, [["read", requests(asked.iloc[:3])], ["watermarks"]])
+    seen = subject.do(
+        _played, CONFIG, LAG, [["read", store_requests(asked.iloc[:3])], ["watermarks"]]
+    )
     expect(seen["counts"], {f"{view} {STALE}": 3 for view in VIEWS})
     expect(seen["gave"][1], dict.fromkeys(VIEWS, NEVER))
-    steps = [["complete", VIEWS, LATER], ["read", requests(asked.iloc[:2])]]
+    steps = [["complete", VIEWS, LATER], ["read", store_requests(asked.iloc[:2])]]
     seen = subject.do(_played, CONFIG, LAG, steps)
     expect(seen["counts"], {f"{view} {MISSING}": 2 for view in VIEWS})
 

@@ -22,7 +22,7 @@ from pipeline.features.definitions import (
     VIEWS,
     service_version,
 )
-from pipeline.features.on_demand import Columns, derive, sources
+from pipeline.features.on_demand import Columns, derive_features, sources
 from pipeline.features.online_store import LATE, MISSING, STALE, Vectors
 from pipeline.features.windows import NEVER, fill_missing, windows
 from pipeline.flights.features import DEPARTURE, LANDING, WEATHER
@@ -134,9 +134,9 @@ class FileStore:
         return frame.assign(entity=known)
 
     def read(self, request: Mapping[str, Sequence[Any]]) -> Vectors:
-        """The features that are online now, of requests as `online_store.requests` gives them.
+        """The features that are online now, of requests as `store_requests` gives them.
 
-        `values` are those of `on_demand.derive` over the online rows, to the last bit: NUMERIC as
+        `values` are those of `derive_features` over the online rows, to the last bit: NUMERIC as
         float32, and KNOWN_AT in minutes. An entity's name is its key's parts, joined as
         `windows.entity_names` does, "all" for the system.
 
@@ -150,14 +150,14 @@ class FileStore:
         for view in VIEWS:
             joined |= self._joined(view, _entities(view, request))
         given = {name: np.array(request[name], dtype="float32") for name in REQUEST}
-        values = derive(joined, given, at, self._config)
+        values = derive_features(joined, given, at, self._config)
         complete_to = np.array([self._complete_to[view] for view in VIEWS])
         stale = complete_to[:, None] < at - self._max_lag
         values = _withheld(values, dict(zip(VIEWS, stale, strict=True)))
         return Vectors(values, self._flagged(values, stale))
 
     def _joined(self, view: str, entities: list[str]) -> Columns:
-        """The columns of a view's online rows as `derive` takes them."""
+        """The columns of a view's online rows as `derive_features` takes them."""
         names = self._columns(view)[1:]
         nothing: Row = [None] * (len(names) + 1)
         rows = [self._rows[view].get(entity, nothing)[1:] for entity in entities]

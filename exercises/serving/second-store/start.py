@@ -60,9 +60,9 @@ class FileStore:
         raise NotImplementedError("not written yet")
 
     def read(self, request: Mapping[str, Sequence[Any]]) -> Vectors:
-        """The features that are online now, of requests as `online_store.requests` gives them.
+        """The features that are online now, of requests as `store_requests` gives them.
 
-        `values` are those of `on_demand.derive` over the online rows, to the last bit: NUMERIC as
+        `values` are those of `derive_features` over the online rows, to the last bit: NUMERIC as
         float32, and KNOWN_AT in minutes. An entity's name is its key's parts, joined as
         `windows.entity_names` does, "all" for the system.
 

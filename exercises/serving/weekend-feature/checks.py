@@ -29,7 +29,7 @@ def _derived(config, days):
 
     from pipeline.features import windows
     from pipeline.features.definitions import KNOWN_AT, ROLLING
-    from pipeline.features.on_demand import derive
+    from pipeline.features.on_demand import derive_features
     from pipeline.flights.features import DEPARTURE, LANDING, WEATHER
 
     many = len(days)
@@ -44,7 +44,7 @@ def _derived(config, days):
         "distance": np.full(many, 1400),
         "block_minutes": np.full(many, 227),
     }
-    found = derive(joined, request, np.full(many, 150_000), config)
+    found = derive_features(joined, request, np.full(many, 150_000), config)
     return [found["is_weekend"], str(found["is_weekend"].dtype)]
 
 

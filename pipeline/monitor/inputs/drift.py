@@ -23,11 +23,11 @@ from pipeline.shared.files import atomic_write
 from pipeline.usecase.chosen import USECASE
 
 CATEGORIES = USECASE.monitored.categories
-PAGE = MONITOR / "drift.html"
+DRIFT_PAGE = MONITOR / "drift.html"
 WORKSPACE = Path("state/monitor/evidently")
 """Evidently's own workspace: a snapshot of each month, for its own window."""
 _PROJECT = "Drift by month"
-Status = Literal["alert", "warn", "quiet", "report"]
+DriftStatus = Literal["alert", "warn", "quiet", "report"]
 
 
 class Histogram(Record):
@@ -54,7 +54,7 @@ class ColumnDrift(Record):
     psi: float
     looks: list[float]
     lasting: float | None
-    status: Status
+    status: DriftStatus
     histogram: Histogram | None = None
 
 
@@ -91,7 +91,7 @@ def limits_of(config: MonitorConfig) -> dict[str, tuple[float, float]]:
     return {"prediction": prediction, **dict.fromkeys(USECASE.monitored.alarming, tripwire)}
 
 
-def judge(
+def judge_column(
     column: str, psi: float, looks: list[float], config: MonitorConfig, factor: float = 1.0
 ) -> ColumnDrift:
     """Judge a column's drift: a warning at once, an alert only if it lasts.
@@ -102,7 +102,7 @@ def judge(
     group, count = group_of(column), config.trailing.persist_looks if looks else 1
     last = (looks or [psi])[-count:]
     lasting = round(min(last) / factor, 6) if len(last) == count else None
-    status: Status = "report"
+    status: DriftStatus = "report"
     if group in (limits := limits_of(config)):
         warn, alert = limits[group]
         status = "warn" if last[-1] >= warn * factor else "quiet"
@@ -147,7 +147,7 @@ def measure(
         timestamp=pd.Timestamp(last_day).to_pydatetime() if last_day else None,
     )
     if html:
-        with atomic_write(PAGE) as temporary:
+        with atomic_write(DRIFT_PAGE) as temporary:
             snapshot.save_html(str(temporary))
         if last_day:
             _keep(snapshot, last_day)
@@ -172,7 +172,7 @@ def _keep(snapshot: Any, last_day: str) -> None:
     workspace.add_run(project.id, snapshot, name=month)
 
 
-def compare(
+def measure_drift(
     reference: pd.DataFrame, rows: pd.DataFrame, first: str, config: MonitorConfig
 ) -> Drift:
     """The drift of served rows from day `first` on, against the training window.
@@ -196,7 +196,7 @@ def compare(
     psi = [max(found.get(name, 0.0), ours) for name, ours in zip(seen, whole, strict=True)]
     pictures = _histograms(before, after, month)
     columns = [
-        judge(name, one, trend, config, factor).model_copy(update={"histogram": picture})
+        judge_column(name, one, trend, config, factor).model_copy(update={"histogram": picture})
         for name, one, trend, picture in zip(seen, psi, looks, pictures, strict=True)
     ]
     return Drift(

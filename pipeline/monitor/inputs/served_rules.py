@@ -19,7 +19,7 @@ ALWAYS_KNOWN = [r.name for r in ROLLING if r.view == "system" and r.hours >= 3]
 """Features over all events, which are never missing: the outcome of one is always just known."""
 
 
-def rules() -> Rules:
+def _rules() -> Rules:
     """The rules for every served row of any month."""
     ranges = {"risk": (0.0, 1.0), **RANGES}
     return [
@@ -44,7 +44,7 @@ def rules() -> Rules:
 def apply_rules(name: str, rows: pd.DataFrame, docs: Path | None) -> list[RuleResult]:
     """Apply each rule to served rows; with `docs` write Great Expectations' own pages there."""
     context: Any = expectations.new_context()
-    found = expectations.run_rules(context, name, rows, rules())
+    found = expectations.run_rules(context, name, rows, _rules())
     if docs is not None:
         expectations.write_docs(context, docs)
     return found

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pipeline.monitor.operations.job_signals import PREFIX, Signals
+from pipeline.monitor.operations.job_signals import PREFIX, JobSignals
 from pipeline.shared import yaml_files
 
 RULES = Path("configs/monitor/alerts.yml")
@@ -29,7 +29,7 @@ _AND, _OR = "\nand on (instance) ", "\nor "
 
 
 @dataclass(frozen=True)
-class Alert:
+class AlertRule:
     """A rule of the file: its name, whom it calls, when it fires, what it means, what to do."""
 
     name: str
@@ -39,7 +39,7 @@ class Alert:
     summary: str
     runbook: str = ""
 
-    def evidence(self, signals: Signals) -> str:
+    def evidence(self, signals: JobSignals) -> str:
         """The signals beside their limits where the rule fires; empty where it does not.
 
         Rules on other metrics, of servers or of the job itself, are Prometheus's alone.
@@ -51,7 +51,7 @@ class Alert:
         return ""
 
 
-def _breach(clause: str, signals: Signals) -> str:
+def _breach(clause: str, signals: JobSignals) -> str:
     """A clause with the value for which it is true; unknown signals make it false."""
     if (match := _CLAUSE.fullmatch(clause)) is None:
         return ""
@@ -67,11 +67,11 @@ def _breach(clause: str, signals: Signals) -> str:
     return "; ".join(held)
 
 
-def alerts() -> list[Alert]:
+def alerts() -> list[AlertRule]:
     """Every alert, in the order of the file."""
     groups = yaml_files.parse(RULES.read_text(encoding="utf-8"))["groups"]
     return [
-        Alert(
+        AlertRule(
             rule["alert"],
             rule["labels"]["area"],
             rule["labels"]["severity"],
@@ -85,6 +85,6 @@ def alerts() -> list[Alert]:
     ]
 
 
-def firing(signals: Signals) -> list[tuple[Alert, str]]:
+def firing(signals: JobSignals) -> list[tuple[AlertRule, str]]:
     """The alerts that the signals fire, each with its evidence."""
     return [(alert, found) for alert in alerts() if (found := alert.evidence(signals))]

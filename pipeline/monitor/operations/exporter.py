@@ -32,7 +32,7 @@ def exporter(port: str | int | None = None) -> str:
     signal.pthread_sigmask(signal.SIG_BLOCK, told)  # no thread takes them but who waits for them
     wanted = PORT if port is None else int(port)
     try:
-        with serve_metrics(lambda: read(job_signals.SIGNALS), wanted, HOST) as taken:
+        with serve_metrics(lambda: read_gauges(job_signals.SIGNALS), wanted, HOST) as taken:
             where = f"http://{HOST}:{taken}/metrics shows {job_signals.SIGNALS}"
             sys.stdout.write(f"exporter: {where}\n")
             sys.stdout.flush()
@@ -45,7 +45,7 @@ def exporter(port: str | int | None = None) -> str:
     return where
 
 
-def read(path: Path) -> "Iterator[GaugeValue]":
+def read_gauges(path: Path) -> "Iterator[GaugeValue]":
     """The metrics of this moment."""
     try:
         found, heartbeat = job_signals.read(path), path.stat().st_mtime

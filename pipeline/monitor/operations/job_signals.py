@@ -37,7 +37,7 @@ ABOUT = {
 """The numbers without labels, by name."""
 
 
-class Signals(Record):
+class JobSignals(Record):
     """The monitoring job's knowledge at an instant of the replay.
 
     A PSI is against the training window, and the least of as many trailing windows in a row as an
@@ -63,22 +63,22 @@ class Signals(Record):
     skew_mismatches: int | None = None
 
 
-def write(signals: Signals, path: Path = SIGNALS) -> None:
+def write_signals(signals: JobSignals, path: Path = SIGNALS) -> None:
     """Tell what is known; if nothing has changed too: the file's time says that the job ran."""
     write_json(path, signals.model_dump(mode="json"))
 
 
-def read(path: Path = SIGNALS) -> Signals:
+def read(path: Path = SIGNALS) -> JobSignals:
     """The job's last signals.
 
     Raises:
         ArtifactMissing: it never has.
         ArtifactTampered: the file is something else.
     """
-    return read_record(Signals, path, "monitor")
+    return read_record(JobSignals, path, "monitor")
 
 
-def gauge_values(signals: Signals, heartbeat: float) -> "Iterator[GaugeValue]":
+def gauge_values(signals: JobSignals, heartbeat: float) -> "Iterator[GaugeValue]":
     """The numbers that Prometheus is shown; what is not known is not there, rather than zero."""
     from pipeline.shared.prometheus import GaugeValue
 

@@ -33,7 +33,7 @@ USERS = {"envoy_http_conn_manager_prefix": "users"}
 ANSWERS = Metric("envoy_http_downstream_rq_xx", USERS)
 FAILED = Metric("envoy_http_downstream_rq_xx", USERS | {"envoy_response_code_class": "5"})
 """What a caller did wrong (4xx) is no failure of ours."""
-SECONDS = "envoy_http_downstream_rq_time"
+_RESPONSE_TIME = "envoy_http_downstream_rq_time"
 """In milliseconds, whatever its suffix."""
 
 
@@ -94,8 +94,8 @@ def indicators(scrapes: Scrapes, slo: Objectives, serve: ServeConfig) -> list[In
 def _of_users(scrapes: Scrapes, slo: Objectives) -> list[Indicator]:
     failed = scrapes.share(FAILED, ANSWERS)
     fast = scrapes.share(
-        Metric(f"{SECONDS}_bucket", USERS | {"le": str(slo.latency_ms)}),
-        Metric(f"{SECONDS}_count", USERS),
+        Metric(f"{_RESPONSE_TIME}_bucket", USERS | {"le": str(slo.latency_ms)}),
+        Metric(f"{_RESPONSE_TIME}_count", USERS),
     )
     pace = None if failed is None else burn_rate(failed, slo)
     return [

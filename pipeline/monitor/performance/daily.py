@@ -16,7 +16,7 @@ from pipeline.monitor.performance.quality import Figures
 from pipeline.shared.config.monitor import OutcomeRule
 from pipeline.shared.contracts import Record
 
-State = Literal["provisional", "incomplete", "final"]
+DayState = Literal["provisional", "incomplete", "final"]
 
 
 class Revision(Record):
@@ -27,7 +27,7 @@ class Revision(Record):
     now: Figures
 
 
-class Day(Record):
+class DailyPerformance(Record):
     """One local day: its state, its figures, and the revision of a final one, if any.
 
     The figures of a provisional day are of events whose deadline has passed: of the others only
@@ -35,7 +35,7 @@ class Day(Record):
     """
 
     date: str
-    state: State
+    state: DayState
     figures: Figures
     revised: Revision | None = None
 
@@ -47,7 +47,7 @@ def due_at(day: pd.Series) -> pd.Series:
 
 def judge_days(
     served: pd.DataFrame, events: pd.DataFrame, now: pd.Timestamp, rule: OutcomeRule
-) -> list[Day]:
+) -> list[DailyPerformance]:
     """The performance of every day in order, with the revision of a final one."""
     if served.empty:
         return []
@@ -55,11 +55,13 @@ def judge_days(
     for day, group in served.groupby("day"):
         over = now >= pd.Timestamp(str(day)) + delayed_labels.LABELS_DUE
         covered = bool(group[LABEL].notna().mean() >= rule.min_coverage)
-        state: State = "provisional" if not over else "final" if covered else "incomplete"
+        state: DayState = "provisional" if not over else "final" if covered else "incomplete"
         shown = group if over else group[group["deadline"] <= now]
         revised = _revision(group, first.loc[group.index]) if state == "final" else None
         date = f"{pd.Timestamp(str(day)):%Y-%m-%d}"
-        found.append(Day(date=date, state=state, figures=figures_of(shown), revised=revised))
+        found.append(
+            DailyPerformance(date=date, state=state, figures=figures_of(shown), revised=revised)
+        )
     return found
 
 

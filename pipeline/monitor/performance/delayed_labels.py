@@ -17,7 +17,7 @@ from pipeline.shared.errors import LabelsRefused
 from pipeline.usecase.chosen import USECASE
 
 
-class Label(NamedTuple):
+class DelayedLabel(NamedTuple):
     """One event of the feed: an event's label from the source.
 
     `late` is 1 or 0; `revision` numbers the source's revisions of this label, from 0 on.
@@ -32,7 +32,7 @@ class Label(NamedTuple):
 
 LABELS_DUE = USECASE.monitored.labels_due
 """The time from a day's midnight to the instant at which its labels are due here."""
-COLUMNS = [NAME, *Label._fields[1:]]
+LABEL_COLUMNS = [NAME, *DelayedLabel._fields[1:]]
 _CONTENT = ["revision", "late", "known_at"]
 """The content of an event, without `arrived_at`, when it reached us."""
 
@@ -41,7 +41,7 @@ _CONTENT = ["revision", "late", "known_at"]
 class FoldedLabels:
     """The labels that result from all events.
 
-    `table` has a row per name, in COLUMNS: the highest revision, and when it first
+    `table` has a row per name, in LABEL_COLUMNS: the highest revision, and when it first
     arrived. `conflicts` are events of names whose highest revision is contradictory: they have no
     label until a later revision. `duplicates` counts events without new content, `corrections`
     names whose label differs from that of their first revision.
@@ -73,23 +73,23 @@ class RequestLabels:
         return self.folded.table
 
 
-def events(labels: list[Label]) -> pd.DataFrame:
-    """Events as the feed's table, in COLUMNS; instants in UTC."""
-    frame = pd.DataFrame(labels, columns=COLUMNS)
+def feed_table(labels: list[DelayedLabel]) -> pd.DataFrame:
+    """Events as the feed's table, in LABEL_COLUMNS; instants in UTC."""
+    frame = pd.DataFrame(labels, columns=LABEL_COLUMNS)
     instants = {name: pd.to_datetime(frame[name], utc=True) for name in ("known_at", "arrived_at")}
     return frame.assign(**instants).astype({"late": "int8", "revision": "int64"})
 
 
-def require_sound(events: pd.DataFrame) -> None:
+def require_sound_feed(events: pd.DataFrame) -> None:
     """Refuse an invalid feed: a missing column or time zone, or an invalid value.
 
     Raises:
         LabelsRefused: names the rule, how many events break it, and the first of them.
     """
-    if missing := [name for name in COLUMNS if name not in events]:
+    if missing := [name for name in LABEL_COLUMNS if name not in events]:
         raise LabelsRefused(
             f"the label feed lacks {', '.join(missing)}; it has {', '.join(map(str, events))}: "
-            f"make it {', '.join(COLUMNS)}"
+            f"make it {', '.join(LABEL_COLUMNS)}"
         )
     kinds = {name: getattr(events[name].dtype, "tz", None) for name in ("known_at", "arrived_at")}
     if zoneless := [name for name, zone in kinds.items() if zone is None]:
@@ -104,14 +104,14 @@ def require_sound(events: pd.DataFrame) -> None:
     }
     for rule, broken in wrong.items():
         if broken.any():
-            first = tuple(map(str, events[broken].iloc[0][COLUMNS]))
+            first = tuple(map(str, events[broken].iloc[0][LABEL_COLUMNS]))
             raise LabelsRefused(
                 f"{int(broken.sum()):,} of {len(events):,} events of the label feed: each {rule}; "
                 f"the first is {first}; correct them at the source, and receive the file again"
             )
 
 
-def as_of(events: pd.DataFrame, instant: pd.Timestamp) -> pd.DataFrame:
+def arrived_events(events: pd.DataFrame, instant: pd.Timestamp) -> pd.DataFrame:
     """The events that had arrived by an instant."""
     return events[events["arrived_at"] <= instant]
 
@@ -119,15 +119,15 @@ def as_of(events: pd.DataFrame, instant: pd.Timestamp) -> pd.DataFrame:
 def fold(events: pd.DataFrame) -> FoldedLabels:
     """One row per name from all its events, independent of order and repetition."""
     codes, _ = pd.factorize(events[NAME], sort=True)
-    keyed = events[COLUMNS].assign(code=codes).sort_values(["code", *_CONTENT, "arrived_at"])
+    keyed = events[LABEL_COLUMNS].assign(code=codes).sort_values(["code", *_CONTENT, "arrived_at"])
     distinct = keyed.drop_duplicates(["code", *_CONTENT]).reset_index(drop=True)
     by_name = distinct.groupby("code", sort=False)
     top = distinct[distinct["revision"] == by_name["revision"].transform("max")]
     split = top["code"].duplicated(keep=False)
     changed = by_name["late"].transform("first")[top.index] != top["late"]
     return FoldedLabels(
-        table=top[~split].reset_index(drop=True)[COLUMNS],
-        conflicts=top[split].reset_index(drop=True)[COLUMNS],
+        table=top[~split].reset_index(drop=True)[LABEL_COLUMNS],
+        conflicts=top[split].reset_index(drop=True)[LABEL_COLUMNS],
         duplicates=len(events) - len(distinct),
         corrections=int((changed & ~split).sum()),
     )
@@ -139,7 +139,7 @@ def settle(predicted: pd.Series, events: pd.DataFrame) -> RequestLabels:
     Raises:
         LabelsRefused: the feed's table is invalid.
     """
-    require_sound(events)
+    require_sound_feed(events)
     at = events[NAME].map(predicted)
     unrequested, impossible = at.isna(), events["known_at"] <= at
     return RequestLabels(
@@ -168,7 +168,7 @@ def daily(rows: pd.DataFrame) -> pd.DataFrame:
     events = pd.DataFrame({NAME: names, "late": rows[LABEL], "known_at": rows[f"{LABEL}_known_at"]})
     usual = dates(names) + LABELS_COMPLETE
     arrived = usual.mask(events["known_at"] > usual, next_arrival(events["known_at"]))
-    return events.assign(arrived_at=arrived, revision=0)[COLUMNS]
+    return events.assign(arrived_at=arrived, revision=0)[LABEL_COLUMNS]
 
 
 def first_names(names: pd.Series, most: int = 5) -> list[str]:

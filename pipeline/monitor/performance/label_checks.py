@@ -16,7 +16,7 @@ from pipeline.shared.contracts import Record
 from pipeline.shared.errors import LabelsRefused
 from pipeline.usecase.chosen import USECASE
 
-WORDS = USECASE.words
+_WORDS = USECASE.words
 
 
 class Agreement(Record):
@@ -101,8 +101,8 @@ def require_agreement(weeks: list[Agreement], rule: OutcomeRule) -> None:
             for w in broken[:10]
         )
         raise LabelsRefused(
-            f"labels disagree with the {WORDS.proxy} flag in "
-            f"{len(broken)} {WORDS.group}-week(s): {rows}; wanted are {rule.min_agreement:g} and, "
+            f"labels disagree with the {_WORDS.proxy} flag in "
+            f"{len(broken)} {_WORDS.group}-week(s): {rows}; wanted are {rule.min_agreement:g} and, "
             f"balanced, {rule.min_balanced_agreement:g} (outcome in configs/monitor.yaml); "
             "correct the labels at their source, and train on none of them until then"
         )

@@ -10,14 +10,14 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.features.definitions import NAME
-from pipeline.monitor.performance.delayed_labels import COLUMNS, require_sound
+from pipeline.monitor.performance.delayed_labels import LABEL_COLUMNS, require_sound_feed
 from pipeline.records.hash_chain import open_database
 from pipeline.shared.config.sections import Sha256
 from pipeline.shared.contracts import Record
 from pipeline.shared.errors import LabelsRefused
 from pipeline.shared.files import file_hash, read_parquet
 
-LEDGER = Path("state/monitor/labels.db")
+LABEL_LEDGER = Path("state/monitor/labels.db")
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS files (hash TEXT PRIMARY KEY, name TEXT NOT NULL, arrived_at INTEGER);
 CREATE TABLE IF NOT EXISTS labels (
@@ -39,14 +39,14 @@ class Receipt(Record):
     known: bool
 
 
-def receive(file: Path, arrived_at: pd.Timestamp, ledger: Path = LEDGER) -> Receipt:
-    """Append a label file (Parquet: COLUMNS without `arrived_at`), completely or not at all.
+def receive(file: Path, arrived_at: pd.Timestamp, ledger: Path = LABEL_LEDGER) -> Receipt:
+    """Append a label file (Parquet: LABEL_COLUMNS without `arrived_at`), completely or not at all.
 
     Raises:
         LabelsRefused: it is not a valid label file, or arrived before the last one.
     """
     events = read_parquet(file, "monitor").assign(arrived_at=arrived_at)
-    require_sound(events)
+    require_sound_feed(events)
     digest, arrived = file_hash(file), _microseconds(pd.Series([arrived_at]))[0]
     rows = zip(
         [digest] * len(events),
@@ -81,15 +81,15 @@ def _require_forward(connection: sqlite3.Connection, file: Path, arrived: int) -
         )
 
 
-def read_events(ledger: Path = LEDGER) -> pd.DataFrame:
-    """Read all label events, in COLUMNS and in the order of arrival; empty without a ledger."""
+def read_events(ledger: Path = LABEL_LEDGER) -> pd.DataFrame:
+    """Read all label events, in LABEL_COLUMNS, by arrival; empty without a ledger."""
     rows: list[tuple[object, ...]] = []
     if ledger.is_file():
         with open_database(ledger, _SCHEMA, "label ledger") as connection:
             rows = connection.execute(
-                f"SELECT {', '.join(COLUMNS)} FROM labels ORDER BY rowid"  # names of ours
+                f"SELECT {', '.join(LABEL_COLUMNS)} FROM labels ORDER BY rowid"  # names of ours
             ).fetchall()
-    frame = pd.DataFrame(rows, columns=COLUMNS)
+    frame = pd.DataFrame(rows, columns=LABEL_COLUMNS)
     instants = {
         name: pd.to_datetime(frame[name].astype("int64"), unit="us", utc=True)
         for name in ("known_at", "arrived_at")

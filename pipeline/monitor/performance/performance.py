@@ -14,7 +14,7 @@ import pandas as pd
 
 from pipeline.features.definitions import LABEL, NAME, PROXY
 from pipeline.monitor.performance import delayed_labels
-from pipeline.monitor.performance.daily import Day, judge_days
+from pipeline.monitor.performance.daily import DailyPerformance, judge_days
 from pipeline.monitor.performance.label_checks import Agreement, is_distrusted, label_agreement
 from pipeline.monitor.performance.label_join import (
     arrays,
@@ -38,11 +38,11 @@ from pipeline.shared.config.monitor import MonitorConfig, OutcomeRule
 from pipeline.shared.contracts import Record
 from pipeline.usecase.chosen import USECASE
 
-Status = Literal["alert", "quiet", "not known"]
+PerformanceStatus = Literal["alert", "quiet", "not known"]
 
 
 @dataclass(frozen=True)
-class Rules:
+class PerformanceRules:
     """The rules of performance: the outcome's own, and the gate's slices and bootstrap."""
 
     outcome: OutcomeRule
@@ -50,19 +50,19 @@ class Rules:
     bootstrap: Bootstrap
 
     @classmethod
-    def of_configs(cls) -> "Rules":
+    def of_configs(cls) -> "PerformanceRules":
         """Load the rules from configs/monitor.yaml and configs/evaluate.yaml."""
         gate = load(EvaluateConfig)
         return cls(load(MonitorConfig).outcome, gate.slices, gate.bootstrap)
 
 
-class Alert(Record):
+class PerformanceAlert(Record):
     """The cheap rule over the newest days with due labels; each reason has both numbers.
 
     `excess_interval` is the excess log loss of the window with its 95 % interval over days.
     """
 
-    status: Status
+    status: PerformanceStatus
     first: str | None
     last: str | None
     days: int
@@ -71,7 +71,7 @@ class Alert(Record):
     excess_interval: Interval | None = None
 
 
-class Feed(Record):
+class FeedCounts(Record):
     """The label feed's counts, and the first names that were set aside."""
 
     events: int
@@ -97,12 +97,12 @@ class Performance(Record):
     requests: int
     rows: int
     retries: int
-    alert: Alert
-    feed: Feed
+    alert: PerformanceAlert
+    feed: FeedCounts
     overall: Figures
     intervals: dict[str, Interval]
     calibration: list[Tenth]
-    days: list[Day]
+    days: list[DailyPerformance]
     slices: dict[str, SliceFigures]
     versions: dict[str, Figures]
     agreement: list[Agreement] | None
@@ -114,21 +114,21 @@ def measure_performance(
     served: pd.DataFrame,
     events: pd.DataFrame,
     now: pd.Timestamp,
-    rules: Rules,
+    rules: PerformanceRules,
     flags: pd.DataFrame | None = None,
     since: str | None = None,
 ) -> Performance:
     """Measure the performance of the requests in `served` by the labels that arrived by `now`.
 
     `served` has a row per request, in the order of the log, with REQUIRED columns; `events` are
-    events of delayed_labels.COLUMNS; `flags` (NAME, PROXY, arrived_at) check the labels.
+    events of delayed_labels.LABEL_COLUMNS; `flags` (NAME, PROXY, arrived_at) check the labels.
     Days before `since` count for the alert's window and for nothing else.
 
     Raises:
         LabelsRefused: the requests or the feed's events are invalid.
     """
     require_requests(served)
-    events, served = delayed_labels.as_of(events, now), served[served["predict_at"] <= now]
+    events, served = delayed_labels.arrived_events(events, now), served[served["predict_at"] <= now]
     first = served[~served[NAME].duplicated()]
     settled = delayed_labels.settle(first.set_index(NAME)["predict_at"], events)
     weeks = None if flags is None else _agreement(settled.table, flags, now, rules.outcome)
@@ -154,7 +154,7 @@ def measure_performance(
 
 def check_alert(
     served: pd.DataFrame, events: pd.DataFrame, now: pd.Timestamp, rule: OutcomeRule
-) -> Alert:
+) -> PerformanceAlert:
     """The cheap rule alone, as `measure_performance` has it: for every day.
 
     Raises:
@@ -162,7 +162,7 @@ def check_alert(
     """
     require_requests(served)
     settled = delayed_labels.settle(
-        served.set_index(NAME)["predict_at"], delayed_labels.as_of(events, now)
+        served.set_index(NAME)["predict_at"], delayed_labels.arrived_events(events, now)
     )
     return _alert(join_labels(served, settled.table), now, rule)
 
@@ -171,7 +171,9 @@ def _from(rows: pd.DataFrame, since: str | None) -> np.ndarray:
     return np.asarray(days_of(rows[NAME]) >= (since or ""))
 
 
-def _of_final(rows: pd.DataFrame, days: list[Day], rules: Rules) -> dict[str, Any]:
+def _of_final(
+    rows: pd.DataFrame, days: list[DailyPerformance], rules: PerformanceRules
+) -> dict[str, Any]:
     """The figures of final days only: of other days the negative ones may be known first."""
     final = [pd.Timestamp(day.date, tz="UTC") for day in days if day.state == "final"]
     counted = rows[rows["day"].isin(final)]
@@ -193,7 +195,9 @@ def _agreement(
     return label_agreement(table.assign(**{LABEL: table["late"], PROXY: flag}), rule)
 
 
-def status(figure: Figures, days: int, rule: OutcomeRule) -> tuple[Status, list[str]]:
+def performance_status(
+    figure: Figures, days: int, rule: OutcomeRule
+) -> tuple[PerformanceStatus, list[str]]:
     """The performance status and its reasons, each with the figure and the limit."""
     unknown = []
     if days < rule.min_days:
@@ -216,14 +220,14 @@ def status(figure: Figures, days: int, rule: OutcomeRule) -> tuple[Status, list[
     return ("alert", found) if found else ("quiet", [])
 
 
-def _alert(rows: pd.DataFrame, now: pd.Timestamp, rule: OutcomeRule) -> Alert:
+def _alert(rows: pd.DataFrame, now: pd.Timestamp, rule: OutcomeRule) -> PerformanceAlert:
     last = (now - delayed_labels.LABELS_DUE).floor("D")
     first = last - pd.Timedelta(days=rule.window_days - 1)
     window = rows[rows["day"].between(first, last)]
     figure = figures_of(window)
     ends = [f"{day:%Y-%m-%d}" for day in sorted(window["day"].unique())]
-    said, reasons = status(figure, len(ends), rule)
-    return Alert(
+    said, reasons = performance_status(figure, len(ends), rule)
+    return PerformanceAlert(
         status=said,
         first=ends[0] if ends else None,
         last=ends[-1] if ends else None,
@@ -234,10 +238,12 @@ def _alert(rows: pd.DataFrame, now: pd.Timestamp, rule: OutcomeRule) -> Alert:
     )
 
 
-def _feed(settled: delayed_labels.RequestLabels, now: pd.Timestamp, rule: OutcomeRule) -> Feed:
+def _feed(
+    settled: delayed_labels.RequestLabels, now: pd.Timestamp, rule: OutcomeRule
+) -> FeedCounts:
     age = None if pd.isna(settled.newest) else (now - settled.newest) / pd.Timedelta(hours=1)
     conflicts, impossible = settled.folded.conflicts, settled.impossible
-    return Feed(
+    return FeedCounts(
         events=settled.events,
         duplicates=settled.folded.duplicates,
         corrected=settled.folded.corrections,

@@ -94,7 +94,7 @@ def online(frame: pd.DataFrame, risk: np.ndarray, former: Model) -> Estimate:
 
 def _model(registry: RegisterConfig, side: Side) -> Model:
     version = versions.version_of_release(registry, side.release)
-    return load_model(versions.fetch(registry, version), version.digest)
+    return load_model(versions.fetch_model(registry, version), version.digest)
 
 
 def _verdict(registry: RegisterConfig, side: Side) -> Verdict:

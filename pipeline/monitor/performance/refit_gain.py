@@ -11,7 +11,7 @@ import pandas as pd
 from pipeline.features.definitions import LABEL, NUMERIC, matrix
 from pipeline.monitor.monitored_model import Champion, refit
 from pipeline.monitor.performance.delayed_labels import LABELS_DUE, dates
-from pipeline.monitor.predictions import RISK, days_of, events
+from pipeline.monitor.predictions import RISK, days_of, events_of_window
 from pipeline.shared.config.evaluate import EvaluateConfig
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.sections import Window
@@ -96,7 +96,7 @@ def training_rows_before(champion: Champion, day: str) -> pd.DataFrame:
     """Every event since the champion's first day whose label had arrived when `day` began."""
     begins = pd.Timestamp(day, tz="UTC")
     window = Window(first=champion.window.first, last=str((begins - pd.Timedelta(days=1)).date()))
-    past = events(window)
+    past = events_of_window(window)
     if USECASE.split:  # what is held out in one version is held out in all
         past = past[past["day"] <= USECASE.split[0]]
     return past[_due(past["name"]) <= begins].reset_index(drop=True)

@@ -15,13 +15,13 @@ from pipeline.rollout.analysis.decision import (
     ArmSummary,
     Breaker,
     Decision,
-    Metric,
+    MetricResult,
     Outcome,
     Position,
     Start,
     plan_hash,
 )
-from pipeline.rollout.analysis.guardrails import ARMS, RATES, Requests, compared_requests
+from pipeline.rollout.analysis.guardrails import COMPARED_ARMS, RATES, Requests, compared_requests
 from pipeline.rollout.analysis.stalls import Arms, longest_run
 from pipeline.rollout.traffic import resources
 from pipeline.shared.config.rollout import CanaryPlan, RolloutConfig
@@ -29,17 +29,19 @@ from pipeline.usecase.chosen import USECASE
 
 
 @dataclass(frozen=True)
-class Signals:
+class CanarySignals:
     """The inputs of an outcome: plan, position, requests, metrics and breakers."""
 
     plan: CanaryPlan
     at: Position
     requests: Requests
-    metrics: list[Metric]
+    metrics: list[MetricResult]
     breakers: list[Breaker]
 
 
-def decide(plan: RolloutConfig, start: Start, observed: pd.DataFrame, at: Position) -> Decision:
+def decide_canary(
+    plan: RolloutConfig, start: Start, observed: pd.DataFrame, at: Position
+) -> Decision:
     """Decide on the canary's requests so far, by a plan that was fixed before.
 
     `observed` has a row per request at the edge: NAME, arm, step, at (its start in seconds), code
@@ -51,7 +53,7 @@ def decide(plan: RolloutConfig, start: Start, observed: pd.DataFrame, at: Positi
     requests = compared_requests(observed, start, canary)
     metrics = _metrics(requests, canary, start.same_model, at.step)
     breakers = _breakers(requests, canary, at.alive)
-    outcome, reasons = _outcome(Signals(canary, at, requests, metrics, breakers))
+    outcome, reasons = _outcome(CanarySignals(canary, at, requests, metrics, breakers))
     return Decision(
         plan=plan_hash(plan),
         start=start,
@@ -60,7 +62,7 @@ def decide(plan: RolloutConfig, start: Start, observed: pd.DataFrame, at: Positi
         reasons=reasons,
         metrics=metrics,
         breakers=breakers,
-        slices=guardrails.slices(requests),
+        slices=guardrails.slice_rates(requests),
     )
 
 
@@ -86,7 +88,9 @@ def decide_bake(
     )
 
 
-def _metrics(requests: Requests, canary: CanaryPlan, same_model: bool, step: int) -> list[Metric]:
+def _metrics(
+    requests: Requests, canary: CanaryPlan, same_model: bool, step: int
+) -> list[MetricResult]:
     least = canary.steps[step].min_requests
     return [
         *(
@@ -134,7 +138,7 @@ def _breaker(name: str, found: int, allowed: int) -> Breaker:
     return Breaker(name=name, found=found, allowed=allowed, tripped=found > allowed)
 
 
-def _outcome(signals: Signals) -> tuple[Outcome, list[str]]:
+def _outcome(signals: CanarySignals) -> tuple[Outcome, list[str]]:
     """The first outcome that applies: rollback comes first, and doubt before advancing."""
     if tripped := [breaker for breaker in signals.breakers if breaker.tripped]:
         return "rollback", [f"{b.name}: {b.found}, allowed {b.allowed}" for b in tripped]
@@ -156,7 +160,7 @@ def _outcome(signals: Signals) -> tuple[Outcome, list[str]]:
     return "advance", [f"no alarm, and the step had its requests and days: on to {to}%"]
 
 
-def _flaws(signals: Signals) -> list[str]:
+def _flaws(signals: CanarySignals) -> list[str]:
     """The reasons why the arms cannot be compared at all."""
     found, run = [], _longest_run(signals.requests.is_challenger)
     if run > signals.plan.max_run:
@@ -169,10 +173,12 @@ def _flaws(signals: Signals) -> list[str]:
     return found + _count_unlogged(signals)
 
 
-def _count_unlogged(signals: Signals) -> list[str]:
+def _count_unlogged(signals: CanarySignals) -> list[str]:
     """The arms with too many responses that the servers' log lacks: their evidence is missing."""
     requests, rule, found = signals.requests, signals.plan.unlogged, []
-    for name, mine in zip(ARMS, (requests.is_challenger, ~requests.is_challenger), strict=True):
+    for name, mine in zip(
+        COMPARED_ARMS, (requests.is_challenger, ~requests.is_challenger), strict=True
+    ):
         answered = mine & requests.is_answered
         lost, of = np.count_nonzero(answered & ~requests.is_logged), np.count_nonzero(answered)
         if lost > max(rule.fewest, rule.share * of):
@@ -188,7 +194,7 @@ def _longest_run(arm: np.ndarray) -> int:
     return int(np.diff(np.concatenate([[0], changes, [len(arm)]])).max())
 
 
-def _missing_evidence(signals: Signals) -> list[str]:
+def _missing_evidence(signals: CanarySignals) -> list[str]:
     """The evidence that the step still lacks: requests, days, samples of a required metric."""
     at, requests, step = signals.at, signals.requests, signals.plan.steps[signals.at.step]
     here, needed = requests.step == at.step, step.min_requests
@@ -204,7 +210,9 @@ def _missing_evidence(signals: Signals) -> list[str]:
         for metric in signals.metrics
         if metric.required and not metric.enough
     ]
-    for name, mine in zip(ARMS, (requests.is_challenger, ~requests.is_challenger), strict=True):
+    for name, mine in zip(
+        COMPARED_ARMS, (requests.is_challenger, ~requests.is_challenger), strict=True
+    ):
         if resources.is_unread(requests.resources, mine):
             found.append(f"0 readings of what the {name}'s process takes by now, needed 1")
     if compared < needed:
@@ -212,7 +220,7 @@ def _missing_evidence(signals: Signals) -> list[str]:
     return found
 
 
-def _alarm(metric: Metric) -> str:
+def _alarm(metric: MetricResult) -> str:
     challenger, control = _format_arm(metric.challenger), _format_arm(metric.control)
     ours, theirs = metric.events or (0, 0)
     events = f" ({ours} and {theirs} events)" if metric.events else ""

@@ -53,7 +53,7 @@ class ArmSummary(Finite):
     mean: float | None = None
 
 
-class Metric(Finite):
+class MetricResult(Finite):
     """One comparison of challenger and baseline ("control"), with the numbers that decided it.
 
     `estimate` is in `unit`, with an interval and a `p` that are valid at any time for a canary, and
@@ -111,11 +111,11 @@ class Decision(Finite):
     refresh: bool | None = None
     outcome: Outcome
     reasons: list[str]
-    metrics: list[Metric]
+    metrics: list[MetricResult]
     breakers: list[Breaker] = Field(default_factory=list)
     slices: list[SliceRates] = Field(default_factory=list)
 
-    def metric(self, name: str) -> Metric:
+    def metric(self, name: str) -> MetricResult:
         """The metric of this name."""
         return next(metric for metric in self.metrics if metric.name == name)
 

@@ -6,7 +6,13 @@ import numpy as np
 import pandas as pd
 
 from pipeline.features.definitions import NAME
-from pipeline.rollout.analysis.decision import ArmSummary, Metric, SliceRates, Start, round_digits
+from pipeline.rollout.analysis.decision import (
+    ArmSummary,
+    MetricResult,
+    SliceRates,
+    Start,
+    round_digits,
+)
 from pipeline.rollout.analysis.sequential_tests import (
     first_alarm,
     log_e_events,
@@ -17,11 +23,11 @@ from pipeline.rollout.analysis.sequential_tests import (
     ratio_interval,
     share_interval,
 )
-from pipeline.rollout.analysis.stalls import events
-from pipeline.rollout.traffic.resources import COLUMNS
+from pipeline.rollout.analysis.stalls import bad_events
+from pipeline.rollout.traffic.resources import RESOURCE_COLUMNS
 from pipeline.shared.config.rollout import CanaryPlan, Guardrail, Guardrails
 
-ARMS = ("challenger", "control")
+COMPARED_ARMS = ("challenger", "control")
 """The compared arms, the baseline under its stored name; testers and other traffic are in none."""
 RATES = tuple(Guardrails.model_fields)
 
@@ -61,7 +67,7 @@ def compared_requests(observed: pd.DataFrame, start: Start, plan: CanaryPlan) ->
 
     A retry repeats the same event: counted twice, one bad one would be two events.
     """
-    mine = observed[observed["arm"].isin(ARMS)].sort_values("at", kind="stable")
+    mine = observed[observed["arm"].isin(COMPARED_ARMS)].sort_values("at", kind="stable")
     rows = mine[~mine[NAME].duplicated()]
     switched = len(mine) and int(mine.groupby(NAME, sort=False)["arm"].nunique().gt(1).sum())
     is_challenger = (rows["arm"] == "challenger").to_numpy(dtype=bool)
@@ -82,7 +88,7 @@ def compared_requests(observed: pd.DataFrame, start: Start, plan: CanaryPlan) ->
         known,
         {name: rows[name].to_numpy() for name in plan.slices},
         switched,
-        {name: rows[name].to_numpy(dtype="float64") for name in COLUMNS if name in rows},
+        {name: rows[name].to_numpy(dtype="float64") for name in RESOURCE_COLUMNS if name in rows},
     )
 
 
@@ -118,10 +124,10 @@ def _rates(
     return bad, known
 
 
-def rate(requests: Requests, name: str, rule: Guardrail, step: int, least: int) -> Metric:
+def rate(requests: Requests, name: str, rule: Guardrail, step: int, least: int) -> MetricResult:
     """A rate's evidence: whether more of the events are the challenger's than its share."""
     bad, known = requests.bad[name], requests.known[name]
-    found = events(
+    found = bad_events(
         bad,
         requests.start,
         requests.end,
@@ -152,7 +158,7 @@ def rate(requests: Requests, name: str, rule: Guardrail, step: int, least: int) 
     )
 
 
-def sample_ratio(requests: Requests, plan: CanaryPlan, step: int, least: int) -> Metric:
+def sample_ratio(requests: Requests, plan: CanaryPlan, step: int, least: int) -> MetricResult:
     """Whether both arms got equal parts of the requests; if not, more than the model differs."""
     rule, everyone = plan.sample_ratio, np.ones(len(requests.step), dtype=bool)
     ours = np.cumsum(requests.is_challenger)
@@ -178,7 +184,9 @@ def sample_ratio(requests: Requests, plan: CanaryPlan, step: int, least: int) ->
     )
 
 
-def score(requests: Requests, plan: CanaryPlan, same_model: bool, step: int, least: int) -> Metric:
+def score(
+    requests: Requests, plan: CanaryPlan, same_model: bool, step: int, least: int
+) -> MetricResult:
     """The mean risks of both arms: evidence where the model is the same, else reported only."""
     rule = plan.score
     rows = np.flatnonzero(np.isfinite(requests.risk))
@@ -222,11 +230,11 @@ def _metric(
     seen: int,
     least: int,
     **fields: object,
-) -> Metric:
+) -> MetricResult:
     """A metric with its p and its alarm; `rows` are the requests behind each value of `log_e`."""
     first = first_alarm(log_e, alpha) if alpha else None
     until = None if first is None else int(requests.is_challenger[: rows[first] + 1].sum())
-    return Metric.model_validate(
+    return MetricResult.model_validate(
         {
             "name": name,
             "p": round_digits(p_anytime(log_e)) if alpha else None,
@@ -240,7 +248,7 @@ def _metric(
     )
 
 
-def slices(requests: Requests) -> list[SliceRates]:
+def slice_rates(requests: Requests) -> list[SliceRates]:
     """Bad requests of each arm in each slice of events: reported, never decisive."""
     found = []
     for column, groups in requests.groups.items():

@@ -13,14 +13,14 @@ from pipeline.rollout.analysis.decision import (
     ArmSummary,
     Decision,
     Finite,
-    Metric,
+    MetricResult,
     Outcome,
     plan_hash,
     round_digits,
 )
 from pipeline.rollout.analysis.group_sequential import interval_end, limits, p_above
 from pipeline.rollout.analysis.sequential_tests import first_alarm, log_e_events, p_anytime
-from pipeline.rollout.analysis.stalls import events
+from pipeline.rollout.analysis.stalls import bad_events
 from pipeline.shared.config.rollout import RolloutConfig, ShadowPlan
 from pipeline.usecase.chosen import USECASE
 
@@ -28,7 +28,7 @@ SIDES = ("challenger", "champion")
 QUANTILES = (0.5, 0.9, 0.99)
 
 
-class Comparison(Finite):
+class ShadowComparison(Finite):
     """The comparison of paired responses to the same requests; None where there is nothing.
 
     Failures of one side alone that share a cause are one event (stalls.py): `failed_alone` counts
@@ -56,7 +56,7 @@ class Comparison(Finite):
     enough: bool
 
 
-def compare(plan: RolloutConfig, pairs: pd.DataFrame) -> Comparison:
+def compare_pairs(plan: RolloutConfig, pairs: pd.DataFrame) -> ShadowComparison:
     """Compare both sides' responses to the same requests, without labels.
 
     `pairs` has a row per request: at (its start in seconds), and code, seconds and risk of each
@@ -66,12 +66,12 @@ def compare(plan: RolloutConfig, pairs: pd.DataFrame) -> Comparison:
     fine = {side: pairs[f"{side}_code"].between(200, 299).to_numpy() for side in SIDES}
     alone = fine["challenger"] != fine["champion"]
     began, rules = pairs["at"].to_numpy(dtype="float64"), plan.canary.guardrails
-    failed = events(alone, began, began, ~fine["challenger"], rules.errors.stall_seconds)
+    failed = bad_events(alone, began, began, ~fine["challenger"], rules.errors.stall_seconds)
     log_e = log_e_events(failed.is_challenger)
     both = pairs[fine["challenger"] & fine["champion"]]
     slower = _slower_blocks(both, max(rules.slow.stall_seconds, 1e-6))
     ours = int((alone & ~fine["challenger"]).sum())
-    return Comparison(
+    return ShadowComparison(
         pairs=len(pairs),
         both_answered=len(both),
         failed_alone=(ours, int(alone.sum()) - ours),
@@ -123,7 +123,7 @@ def _risk_differences(both: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def decide(plan: RolloutConfig, days: pd.DataFrame, refresh: bool) -> Decision:
+def decide_shadow(plan: RolloutConfig, days: pd.DataFrame, refresh: bool) -> Decision:
     """Decide on the days with labels, at the plan's interim analyses and at no other time.
 
     `days` has a row per day, in order: rows, and worse_by (their mean paired log loss,
@@ -134,7 +134,7 @@ def decide(plan: RolloutConfig, days: pd.DataFrame, refresh: bool) -> Decision:
     shadow = plan.shadow
     usable = days[(days["rows"] > 0) & np.isfinite(days["worse_by"])]
     outcome: Outcome = "hold"
-    metrics: list[Metric] = []
+    metrics: list[MetricResult] = []
     reached = [look for look in shadow.looks if look <= len(usable)]
     for number, look in enumerate(reached):
         metrics = _interim_analysis(shadow, usable[:look], number, refresh)
@@ -151,7 +151,7 @@ def decide(plan: RolloutConfig, days: pd.DataFrame, refresh: bool) -> Decision:
 
 def _interim_analysis(
     shadow: ShadowPlan, days: pd.DataFrame, number: int, refresh: bool
-) -> list[Metric]:
+) -> list[MetricResult]:
     """Test at one interim analysis: significantly worse, not much worse, significantly better.
 
     Each is significant against the limit that this analysis may spend of its alpha.
@@ -172,8 +172,8 @@ def _interim_analysis(
 
 def _metric(
     name: str, p: float, alpha: float, days: np.ndarray, ends: tuple[float, float], rows: int
-) -> Metric:
-    return Metric(
+) -> MetricResult:
+    return MetricResult(
         name=name,
         direction="more is worse",
         unit="mean over days of the log loss, challenger less champion, in nats",
@@ -192,7 +192,7 @@ def _metric(
     )
 
 
-def _outcome(metrics: list[Metric], last: bool) -> Outcome:
+def _outcome(metrics: list[MetricResult], last: bool) -> Outcome:
     worse, passes, _ = metrics
     if worse.alarmed:
         return "rollback"
@@ -201,7 +201,7 @@ def _outcome(metrics: list[Metric], last: bool) -> Outcome:
     return "inconclusive" if last else "hold"
 
 
-def _reasons(shadow: ShadowPlan, usable: int, days: int, metrics: list[Metric]) -> list[str]:
+def _reasons(shadow: ShadowPlan, usable: int, days: int, metrics: list[MetricResult]) -> list[str]:
     """The three results of the last interim analysis, and the days that the next one needs."""
     found = [
         f"{m.name} at day {m.seen}: {m.estimate:+.4f} [{m.low:+.4f}, {m.high:+.4f}], p {m.p:.2g}, "

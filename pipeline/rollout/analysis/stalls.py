@@ -28,7 +28,7 @@ class Events:
         return ours, len(self.is_challenger) - ours
 
 
-def events(
+def bad_events(
     bad: np.ndarray,
     start: np.ndarray,
     end: np.ndarray,

@@ -58,7 +58,7 @@ def binary() -> str:
     return path
 
 
-def command(folder: Path) -> list[str]:
+def start_command(folder: Path) -> list[str]:
     """The command that starts Envoy on a folder filled by `write`."""
     quiet = ["--log-level", "error", "--log-path", str(folder / "envoy.log")]
     # Hot restart shares memory, under one name for the machine, and leaves it behind.

@@ -22,10 +22,10 @@ import pandas as pd
 
 from pipeline.features.definitions import ALWAYS_THERE, NAME
 from pipeline.features.online_store import MISSING, STALE
-from pipeline.features.windows import DAY
+from pipeline.features.windows import DAY_MINUTES
 from pipeline.records.request_log import read_predictions
 from pipeline.rollout.traffic.live_traffic import Traffic
-from pipeline.rollout.traffic.resources import join, parse
+from pipeline.rollout.traffic.resources import join, parse_readings
 from pipeline.rollout.traffic.routes import KNOWN_ARMS
 from pipeline.shared.callers import SHADOW
 from pipeline.shared.errors import ServersFailed
@@ -36,7 +36,7 @@ HUNG_UP = "DC"
 """Envoy's flag of a request whose user disconnected before the response."""
 BANDS = (0, 9, 13, 17, 21)
 """The hours at which the bands of the day begin."""
-GROUP = next(iter(USECASE.monitored.categories), "sched_hour")
+_GROUP = next(iter(USECASE.monitored.categories), "sched_hour")
 """The category that divides requests into reported slices, beside the bands of the day."""
 _PATIENCE_SECONDS = 5.0
 
@@ -74,7 +74,7 @@ class Evidence:
     _codes: dict[str, int] = field(default_factory=dict)
     _by_shadow: set[str] = field(default_factory=set)
     _excluded: set[str] = field(default_factory=set)
-    _readings_table: pd.DataFrame = field(default_factory=lambda: parse(b""))
+    _readings_table: pd.DataFrame = field(default_factory=lambda: parse_readings(b""))
     _readings_bytes: int = 0
 
     def wait_for(self, request_ids: set[str], mirrored: bool = False) -> None:
@@ -142,7 +142,7 @@ class Evidence:
         whole = content[: content.rfind(b"\n") + 1]
         if whole:
             self._readings_bytes += len(whole)
-            parts = [part for part in (self._readings_table, parse(whole)) if len(part)]
+            parts = [part for part in (self._readings_table, parse_readings(whole)) if len(part)]
             self._readings_table = pd.concat(parts) if parts else self._readings_table
 
     def _take(self, mine: pd.DataFrame) -> None:
@@ -181,7 +181,7 @@ class Evidence:
             {
                 "place": np.arange(len(asked)),
                 "minute": self.traffic.at,
-                GROUP: asked[GROUP].to_numpy(),
+                _GROUP: asked[_GROUP].to_numpy(),
                 "hour_band": [f"from {hour:02}h" for hour in np.array(BANDS)[band]],
             },
             index=pd.Index(asked["name"], name=NAME),
@@ -211,7 +211,7 @@ class Evidence:
         ).drop(columns=["microseconds", "flags"])
         known = frame[NAME].isin(self._events.index)
         found = frame[known].join(self._events, NAME).drop(columns="place")
-        day = (found["minute"] - self.traffic.at.min()) // DAY
+        day = (found["minute"] - self.traffic.at.min()) // DAY_MINUTES
         return found.assign(day=day, **self._resources(found))
 
     def _parity(self, line: Mapping[str, Any], rows: list[Row]) -> float:

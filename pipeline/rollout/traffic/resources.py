@@ -20,7 +20,7 @@ from pipeline.shared.config.rollout import Resources
 from pipeline.shared.processes import Patience
 
 READINGS = "resources.jsonl"
-SECONDS = 0.25
+_SECONDS = 0.25
 """Between two readings of a server: one costs well under a millisecond."""
 LEVELS, PROCESSOR = {"memory", "files", "threads"}, "processor"
 LABELS = {
@@ -30,7 +30,7 @@ LABELS = {
     PROCESSOR: "ms of processor a request",
     "log": "kB of log",
 }
-COLUMNS = list(LABELS)
+RESOURCE_COLUMNS = list(LABELS)
 MAX_AGE_SECONDS = 5.0
 """The largest age of a reading at a request's end: beyond it the supervisor has stopped."""
 _FEW = 5
@@ -49,7 +49,7 @@ class Readings:
         """Append a reading of each live server, if one is due; `servers` are their pids."""
         if not self._pause.over():
             return
-        self._pause = Patience(SECONDS)
+        self._pause = Patience(_SECONDS)
         lines = [
             orjson.dumps({"at": time.time(), "arm": arm, **usage})
             for arm, pid in servers.items()
@@ -77,7 +77,7 @@ class Readings:
             return {}
 
 
-def parse(content: bytes) -> pd.DataFrame:
+def parse_readings(content: bytes) -> pd.DataFrame:
     """Parse readings into a table in time order; unreadable lines are left out."""
     rows = []
     for line in content.splitlines():
@@ -85,19 +85,21 @@ def parse(content: bytes) -> pd.DataFrame:
             rows.append(orjson.loads(line))
         except orjson.JSONDecodeError:  # half a line of a killed supervisor
             continue
-    return pd.DataFrame(rows, columns=["at", "arm", *COLUMNS]).sort_values("at", kind="stable")
+    return pd.DataFrame(rows, columns=["at", "arm", *RESOURCE_COLUMNS]).sort_values(
+        "at", kind="stable"
+    )
 
 
 def join(requests: pd.DataFrame, readings: pd.DataFrame) -> dict[str, np.ndarray]:
     """Join each request (arm, at, seconds) with its server's last reading; NaN if too old."""
-    found = {name: np.full(len(requests), np.nan) for name in COLUMNS}
+    found = {name: np.full(len(requests), np.nan) for name in RESOURCE_COLUMNS}
     ended = (requests["at"] + requests["seconds"].fillna(0)).to_numpy(dtype="float64")
     for arm, of in readings.groupby("arm"):
         mine = np.flatnonzero(requests["arm"] == arm)
         taken = of["at"].to_numpy(dtype="float64")
         place = np.searchsorted(taken, ended[mine], "right") - 1
         known = (place >= 0) & (ended[mine] - taken[place] <= MAX_AGE_SECONDS)
-        for name in COLUMNS:
+        for name in RESOURCE_COLUMNS:
             found[name][mine[known]] = of[name].to_numpy(dtype="float64")[place[known]]
     return found
 

@@ -24,7 +24,7 @@ KNOWN_ARMS = [*ARMS, TESTER]
 """Arms of known callers: only these requests are lines of the access log."""
 PATHS = r"/predict|/docs|/openapi\.json|/v2(/.*)?"
 """The paths that the users' port passes on; a server's metrics stay at its own port."""
-HOST = USECASE.name
+HOST_HEADER = USECASE.name
 """The host header for servers, in place of the caller's."""
 NAME_HEADER = f"x-{NAME}"
 """The header in which a caller names the event of its request, by which the arm is chosen."""
@@ -119,7 +119,7 @@ _NOT_FOUND = {
 def _route_to(headers: list[Any], action: dict[str, Any], arm: str | None = None) -> dict[str, Any]:
     return {
         "match": {"safe_regex": {"regex": PATHS}, "headers": headers},
-        "route": {**action, **_retry_policy(), "host_rewrite_literal": HOST},
+        "route": {**action, **_retry_policy(), "host_rewrite_literal": HOST_HEADER},
         "request_headers_to_remove": [CALLER_KEY],
         **({"request_headers_to_add": [header(ARM, arm)]} if arm else {}),
     }

@@ -18,7 +18,7 @@ from types import MappingProxyType
 from pipeline.records.rollout_ledger import Side
 from pipeline.rollout.traffic import envoy, routes, supervisor
 from pipeline.rollout.traffic.routes import Route
-from pipeline.rollout.traffic.supervisor import SERVER_STATE, SPEC, Server, ServerSpec
+from pipeline.rollout.traffic.supervisor import SERVER_STATE, SPEC, ServerSpec, SupervisedServer
 from pipeline.shared import loopback, watcher
 from pipeline.shared.errors import ServersFailed
 from pipeline.shared.files import write_json
@@ -168,7 +168,9 @@ def _spec(folder: Path, sides: dict[str, Side], wrappers: Mapping[str, str]) -> 
     if running is not None:
         ports |= {arm: server.port for arm, server in running.servers.items() if arm in sides}
     servers = {
-        arm: Server(release=side.release, port=ports[arm], arm=arm, wrapper=wrappers.get(arm, ""))
+        arm: SupervisedServer(
+            release=side.release, port=ports[arm], arm=arm, wrapper=wrappers.get(arm, "")
+        )
         for arm, side in sides.items()
     }
     if running is not None:

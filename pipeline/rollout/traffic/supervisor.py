@@ -36,7 +36,7 @@ FORKS = sys.platform == "linux"
 _PAUSE_SECONDS = 0.05
 
 
-class Server(Record):
+class SupervisedServer(Record):
     """One server of the spec: its release, port and arm, and a wrapper of its predictor, if any."""
 
     release: str
@@ -52,7 +52,7 @@ class ServerSpec(Record):
     the owner can read their file.
     """
 
-    servers: dict[str, Server]
+    servers: dict[str, SupervisedServer]
     users: int
     callers: int
     admin: int
@@ -129,7 +129,7 @@ class ServerSupervisor:
     def _start(self, name: str, spec: ServerSpec) -> Process:
         log = self.folder / f"{name}.log"
         if name == "envoy":
-            return self.children.start(name, envoy.command(self.folder), log)
+            return self.children.start(name, envoy.start_command(self.folder), log)
         if FORKS:
             return self.children.fork(name, lambda: self._serve(name, spec), log)
         command = [sys.executable, "-m", "pipeline.rollout.traffic.supervisor", "--serve", name]
@@ -145,7 +145,7 @@ class ServerSupervisor:
             del self.running[name]
 
 
-def load() -> None:
+def _load() -> None:
     """Import the servers' modules once, for all forks; none of them may start a thread."""
     if not FORKS:
         return
@@ -155,7 +155,7 @@ def load() -> None:
     feast_client.preload()
 
 
-def supervise(folder: Path = SERVER_STATE, prepared: Callable[[], None] = load) -> int:
+def supervise(folder: Path = SERVER_STATE, prepared: Callable[[], None] = _load) -> int:
     """Supervise a folder until a signal or the end of its lease; 3 if another supervisor does."""
     with _single_instance(folder) as lock:
         if lock is None:

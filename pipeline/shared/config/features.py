@@ -6,7 +6,7 @@ from pydantic import Field
 
 from pipeline.shared.config.sections import StageConfig
 
-Hours = Annotated[int, Field(gt=0)]
+PositiveHours = Annotated[int, Field(gt=0)]
 Shrinkage = dict[str, Annotated[float, Field(gt=0)]]
 
 

@@ -116,7 +116,7 @@ class Burn(Section):
         return self
 
 
-Hour = Annotated[int, Field(ge=0, le=24)]
+HourOfDay = Annotated[int, Field(ge=0, le=24)]
 
 
 class Objectives(Section):
@@ -130,7 +130,7 @@ class Objectives(Section):
     latency_ms: Literal[10, 25, 50, 100, 250, 500, 1000, 2500]
     latency_share: float = Field(gt=0, lt=1)
     silent_minutes: int = Field(gt=0)
-    busy_hours: Annotated[tuple[Hour, Hour], AfterValidator(in_order)]
+    busy_hours: Annotated[tuple[HourOfDay, HourOfDay], AfterValidator(in_order)]
     max_missing_share: Share
     max_stale_share: Share
     max_waiting_share: Share

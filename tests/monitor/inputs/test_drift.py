@@ -11,10 +11,10 @@ from pipeline.features.definitions import NUMERIC
 from pipeline.monitor.inputs.drift import (
     CATEGORIES,
     RISK,
-    compare,
     group_of,
-    judge,
+    judge_column,
     measure,
+    measure_drift,
     trailing_ends,
 )
 from pipeline.shared.config.loading import load
@@ -61,14 +61,14 @@ def test_a_column_follows_the_rule_of_its_group(column, group):
     [(0.0, "quiet"), (0.0999, "quiet"), (0.1, "warn"), (0.1999, "warn"), (0.2, "alert")],
 )
 def test_a_tripwire_warns_and_alerts_from_its_limits_on(column, psi, status):
-    assert judge(column, psi, [], config()).status == status
-    assert judge(column, 0.0, [psi, psi], config()).status == status
+    assert judge_column(column, psi, [], config()).status == status
+    assert judge_column(column, 0.0, [psi, psi], config()).status == status
 
 
 def test_the_predictions_and_the_tripwires_have_limits_of_their_own():
     changed = config(prediction_alert=9, tripwire_warn=0.01)
-    assert judge("risk", 5.0, [5.0, 5.0], changed).status == "warn"
-    assert judge("distance", 0.05, [0.05], changed).status == "warn"
+    assert judge_column("risk", 5.0, [5.0, 5.0], changed).status == "warn"
+    assert judge_column("distance", 0.05, [0.05], changed).status == "warn"
 
 
 @pytest.mark.parametrize(
@@ -84,12 +84,15 @@ def test_the_predictions_and_the_tripwires_have_limits_of_their_own():
     ],
 )
 def test_a_warning_comes_at_once_and_an_alert_only_if_it_lasts(looks, status):
-    assert judge("risk", 9.0, looks, config()).status == status
+    assert judge_column("risk", 9.0, looks, config()).status == status
 
 
 @pytest.mark.parametrize("persist", [1, 2, 3, 4])
 def test_an_alert_wants_as_many_looks_in_a_row_as_the_config_says(persist):
-    found = [judge("risk", 0, [0.3] * n, config(persist_looks=persist)).status for n in range(1, 6)]
+    found = [
+        judge_column("risk", 0, [0.3] * n, config(persist_looks=persist)).status
+        for n in range(1, 6)
+    ]
     assert found == ["warn"] * (persist - 1) + ["alert"] * (6 - persist)
 
 
@@ -98,24 +101,24 @@ def test_an_alert_wants_as_many_looks_in_a_row_as_the_config_says(persist):
     [([0.3], 1, None), ([0.3, 0.25], 1, 0.25), ([0.1, 0.5, 0.4], 1, 0.4), ([0.3, 0.4], 2, 0.15)],
 )
 def test_what_lasts_is_the_least_of_the_looks_that_an_alert_takes(looks, factor, lasting):
-    assert judge("risk", 9.0, looks, config(), factor).lasting == lasting
-    assert judge("risk", 0.3, [], config(), factor).lasting == 0.3 / factor
+    assert judge_column("risk", 9.0, looks, config(), factor).lasting == lasting
+    assert judge_column("risk", 0.3, [], config(), factor).lasting == 0.3 / factor
 
 
 def test_without_a_trailing_look_the_whole_window_is_the_one_that_counts():
-    assert judge("risk", 0.3, [], config()).status == "alert"
+    assert judge_column("risk", 0.3, [], config()).status == "alert"
 
 
 def test_the_factor_of_the_family_raises_both_limits():
-    assert judge("risk", 0, [0.3, 0.3], config(), factor=2).status == "warn"
-    assert judge("risk", 0, [0.15, 0.15], config(), factor=2).status == "quiet"
-    assert judge("risk", 0, [0.4, 0.4], config(), factor=2).status == "alert"
+    assert judge_column("risk", 0, [0.3, 0.3], config(), factor=2).status == "warn"
+    assert judge_column("risk", 0, [0.15, 0.15], config(), factor=2).status == "quiet"
+    assert judge_column("risk", 0, [0.4, 0.4], config(), factor=2).status == "alert"
 
 
 @pytest.mark.parametrize("column", ["humid", "system_dep_late_3h", "hour_late_28d"])
 @pytest.mark.parametrize("looks", [[], [16.0] * 5])
 def test_what_follows_the_season_is_reported_however_far_it_went_and_however_long(column, looks):
-    assert judge(column, 16.0, looks, config()).status == "report"
+    assert judge_column(column, 16.0, looks, config()).status == "report"
 
 
 # Which days are looked at.
@@ -234,7 +237,7 @@ def drift():
     risks = [np.random.default_rng(n).random(len(r)) / 2 for n, r in enumerate((reference, rows))]
     served = [as_served(r, risk) for r, risk in zip((reference, rows), risks, strict=True)]
     tight = config(prediction_warn=0.005, prediction_alert=0.005)
-    return compare(*served, "2013-04-01", tight), served
+    return measure_drift(*served, "2013-04-01", tight), served
 
 
 @pytest.mark.slow

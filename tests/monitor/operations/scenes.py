@@ -9,7 +9,7 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.shared.programs import locate
+from pipeline.shared.programs import locate_program
 from tests.needs import skip
 
 USERS = 'envoy_http_conn_manager_prefix="users"'
@@ -277,7 +277,7 @@ ALONE = Scene(
 
 def needs(program: str) -> str:
     """Where a program is; the test is skipped where it is not."""
-    if (path := locate(program)) is None:
+    if (path := locate_program(program)) is None:
         skip(program)
     return path
 

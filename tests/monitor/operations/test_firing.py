@@ -4,14 +4,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pipeline.monitor.operations.alerts import Alert, alerts, firing
-from pipeline.monitor.operations.job_signals import PREFIX, Signals
+from pipeline.monitor.operations.alerts import AlertRule, alerts, firing
+from pipeline.monitor.operations.job_signals import PREFIX, JobSignals
 from tests.monitor.operations import promql
 from tests.monitor.operations.scenes import ALONE, SCENES, SOUND, Scene
 
 pytestmark = pytest.mark.answer("what-to-monitor")
 
-BARE = Signals(at=datetime(2013, 5, 1, tzinfo=UTC), version="7", release="f" * 64)
+BARE = JobSignals(at=datetime(2013, 5, 1, tzinfo=UTC), version="7", release="f" * 64)
 HEARTBEAT = f"{PREFIX}heartbeat_seconds"
 EVALUATED = {
     alert.name
@@ -21,7 +21,7 @@ EVALUATED = {
 """The alerts on signals; of the job's own life Prometheus alone can say something."""
 
 
-def signals(scene: Scene) -> Signals:
+def signals(scene: Scene) -> JobSignals:
     """What the monitoring job has written in a scene."""
     series = {**SOUND, **scene.otherwise}
     known = {
@@ -42,7 +42,7 @@ def test_every_alert_on_signals_can_be_raised_by_the_report():
     raised = {alert.name for scene in SCENES for alert, _ in firing(signals(scene))}
     assert raised == EVALUATED
     assert set(promql.metrics(" ".join(a.expr for a in alerts()))) - {HEARTBEAT} >= {
-        f"{PREFIX}{name}" for name in set(Signals.model_fields) - {"at", "version", "release"}
+        f"{PREFIX}{name}" for name in set(JobSignals.model_fields) - {"at", "version", "release"}
     }
 
 
@@ -78,4 +78,4 @@ def test_the_evidence_is_the_numbers_by_which_a_rule_fires(expr, evidence):
             "input_psi": {"distance": 9.0, "origin": 0.1},
         }
     )
-    assert Alert("A", "inputs", "ticket", expr, "").evidence(found) == evidence
+    assert AlertRule("A", "inputs", "ticket", expr, "").evidence(found) == evidence

@@ -11,8 +11,8 @@ from prometheus_client import generate_latest
 from pydantic import ValidationError
 
 from pipeline.monitor.operations import job_signals
-from pipeline.monitor.operations.exporter import read
-from pipeline.monitor.operations.job_signals import Signals
+from pipeline.monitor.operations.exporter import read_gauges
+from pipeline.monitor.operations.job_signals import JobSignals
 from pipeline.rollout.traffic.servers import free_ports
 from pipeline.shared import loopback
 from pipeline.shared.errors import ArtifactMissing, ArtifactTampered
@@ -24,7 +24,7 @@ from tests.rules.tree import ROOT
 pytestmark = pytest.mark.answer("what-to-monitor")
 
 AT = datetime(2013, 5, 1, 14, tzinfo=UTC)
-BARE = Signals(at=AT, version="7", release="f" * 64)
+BARE = JobSignals(at=AT, version="7", release="f" * 64)
 FULL = BARE.model_copy(
     update={
         "model_age_days": 31.0,
@@ -53,7 +53,7 @@ def numbers(found, heartbeat=1.0):
 
 def test_what_is_written_is_what_is_read(tmp_path):
     path = tmp_path / "signals.json"
-    job_signals.write(FULL, path)
+    job_signals.write_signals(FULL, path)
     assert job_signals.read(path) == FULL
 
 
@@ -67,12 +67,12 @@ def test_what_a_job_never_wrote_is_missing_and_what_another_wrote_is_refused(tmp
 
 def test_an_instant_without_a_zone_is_none():
     with pytest.raises(ValidationError, match="timezone"):
-        Signals(at=datetime(2013, 5, 1), version="7", release="f" * 64)
+        JobSignals(at=datetime(2013, 5, 1), version="7", release="f" * 64)
 
 
 def test_every_number_of_the_record_is_shown():
     found = numbers(FULL)
-    fields = set(Signals.model_fields) - {"at", "version", "release", "input_psi"}
+    fields = set(JobSignals.model_fields) - {"at", "version", "release", "input_psi"}
     assert {name for name, *_ in found} == fields | {
         "heartbeat_seconds", "at_seconds", "model_info", "input_psi",
     }  # fmt: skip
@@ -89,15 +89,15 @@ def test_what_nobody_knows_is_not_shown_rather_than_zero():
 
 def test_a_job_that_runs_again_and_finds_the_same_shows_that_it_ran(tmp_path):
     path = tmp_path / "signals.json"
-    job_signals.write(FULL, path)
+    job_signals.write_signals(FULL, path)
     os.utime(path, (0, 0))
-    assert next(iter(read(path))).value == 0
+    assert next(iter(read_gauges(path))).value == 0
     before = path.read_bytes()
     (tmp_path / "before").touch()
-    job_signals.write(FULL, path)
+    job_signals.write_signals(FULL, path)
     (tmp_path / "after").touch()
     earliest, latest = ((tmp_path / name).stat().st_mtime for name in ("before", "after"))
-    assert earliest <= next(iter(read(path))).value <= latest
+    assert earliest <= next(iter(read_gauges(path))).value <= latest
     assert path.read_bytes() == before
 
 
@@ -114,24 +114,24 @@ def page(port):
 
 def test_what_is_exposed_is_read_anew_each_time_and_gone_with_its_block(tmp_path):
     path = tmp_path / "signals.json"
-    with serve_metrics(lambda: read(path), 0, HOST) as port:
+    with serve_metrics(lambda: read_gauges(path), 0, HOST) as port:
         assert "monitor" not in page(port)
-        job_signals.write(FULL, path)
+        job_signals.write_signals(FULL, path)
         assert "monitor_coverage 0.98" in page(port)
-        job_signals.write(BARE, path)
+        job_signals.write_signals(BARE, path)
         assert "monitor_coverage" not in page(port)
     assert page(port) is None
 
 
 def test_the_exporter_shows_nothing_where_there_is_nothing_or_something_else(tmp_path):
-    assert list(read(tmp_path / "signals.json")) == []
+    assert list(read_gauges(tmp_path / "signals.json")) == []
     (tmp_path / "signals.json").write_text('{"at": 3}')
-    assert list(read(tmp_path / "signals.json")) == []
+    assert list(read_gauges(tmp_path / "signals.json")) == []
 
 
 @pytest.mark.slow
 def test_the_exporter_answers_until_it_is_told_to_end(tmp_path):
-    job_signals.write(FULL, tmp_path / job_signals.SIGNALS)
+    job_signals.write_signals(FULL, tmp_path / job_signals.SIGNALS)
     (port,) = free_ports(1)
     command = [sys.executable, "-m", "pipeline", "exporter", f"--port={port}"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.monitor.performance.delayed_labels import COLUMNS, Label
+from pipeline.monitor.performance.delayed_labels import LABEL_COLUMNS, DelayedLabel
 from pipeline.shared.clock import LABELS_COMPLETE
 
 CARRIERS = ["UA", "B6", "EV", "DL"]
@@ -16,11 +16,11 @@ def at(text: str) -> pd.Timestamp:
     return pd.Timestamp(f"2013-{text}", tz="UTC")
 
 
-def told(flight: str = "2013-04-18/UA/1/EWR", late: int = 0, **changes: Any) -> Label:
+def told(flight: str = "2013-04-18/UA/1/EWR", late: int = 0, **changes: Any) -> DelayedLabel:
     """One label of a flight, known in the evening and told the next morning."""
     day = pd.Timestamp(flight[:10], tz="UTC")
     usual = {"known_at": day + pd.Timedelta(hours=20), "arrived_at": day + LABELS_COMPLETE}
-    return Label(name=flight, late=late, **{**usual, **changes})
+    return DelayedLabel(name=flight, late=late, **{**usual, **changes})
 
 
 def served(days: int = 20, a_day: int = 60, seed: int = 0, first: str = "2013-04-01") -> Any:
@@ -85,7 +85,7 @@ def flags_of(requests: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
 def folded_slowly(table: pd.DataFrame) -> tuple[dict[str, tuple[int, int]], set[str]]:
     """The fold as a loop over events: flight -> (label, revision), and flights in conflict."""
     said: dict[str, dict[int, set[tuple[int, pd.Timestamp]]]] = {}
-    for row in table[COLUMNS].itertuples():
+    for row in table[LABEL_COLUMNS].itertuples():
         said.setdefault(row.flight, {}).setdefault(row.revision, set()).add(
             (row.late, row.known_at)
         )

@@ -14,7 +14,7 @@ from pipeline.flights.events import deadline
 from pipeline.flights.names import flight_names, from_names
 from pipeline.flights.request import Flight, flight_id
 from pipeline.monitor.performance import delayed_labels
-from pipeline.monitor.performance.delayed_labels import events
+from pipeline.monitor.performance.delayed_labels import feed_table
 from pipeline.monitor.performance.label_ledger import read_events, receive
 from pipeline.shared.config.features import FeaturesConfig
 from pipeline.shared.config.loading import load
@@ -58,69 +58,69 @@ def test_a_feed_that_is_told_again_changes_nothing_and_is_counted():
 @pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0], [1, 2, 0]])
 def test_the_highest_revision_wins_in_whatever_order_it_comes(order):
     said = [told(late=late, revision=n) for n, late in enumerate([0, 1, 0])]
-    found = delayed_labels.fold(events([said[n] for n in order]))
+    found = delayed_labels.fold(feed_table([said[n] for n in order]))
     assert found.table[["late", "revision"]].values.tolist() == [[0, 2]]
     assert found.corrections == 0
 
 
 def test_a_label_has_arrived_when_it_was_first_told():
     again = told(arrived_at=at("04-25 10:00"))
-    found = delayed_labels.fold(events([again, told()]))
+    found = delayed_labels.fold(feed_table([again, told()]))
     assert found.table["arrived_at"].tolist() == [at("04-19 10:00")]
     assert found.duplicates == 1
 
 
 @pytest.mark.parametrize("other", [{"late": 1}, {"known_at": at("04-18 19:00")}])
 def test_two_things_said_under_one_revision_are_set_aside_by_name(other):
-    found = delayed_labels.fold(events([told(), told(**other), told(OTHER)]))
+    found = delayed_labels.fold(feed_table([told(), told(**other), told(OTHER)]))
     assert found.table["flight"].tolist() == [OTHER]
     assert found.conflicts["flight"].tolist() == [FLIGHT, FLIGHT]
 
 
 def test_a_later_revision_settles_a_conflict():
-    found = delayed_labels.fold(events([told(), told(late=1), told(late=1, revision=1)]))
+    found = delayed_labels.fold(feed_table([told(), told(late=1), told(late=1, revision=1)]))
     assert found.table[["flight", "late"]].values.tolist() == [[FLIGHT, 1]]
     assert found.conflicts.empty
 
 
 def test_a_conflict_is_not_settled_by_what_was_said_before_it():
     found = delayed_labels.fold(
-        events([told(), told(late=1, revision=1), told(late=0, revision=1)])
+        feed_table([told(), told(late=1, revision=1), told(late=0, revision=1)])
     )
     assert found.table.empty
 
 
 def test_a_flight_in_conflict_is_not_counted_as_corrected():
     found = delayed_labels.fold(
-        events([told(), told(late=1, revision=1), told(late=0, revision=1)])
+        feed_table([told(), told(late=1, revision=1), told(late=0, revision=1)])
     )
     assert (found.corrections, len(found.conflicts)) == (0, 2)
 
 
 def test_no_events_are_no_labels():
-    assert delayed_labels.fold(events([])).table.empty
+    assert delayed_labels.fold(feed_table([])).table.empty
 
 
 # What was known when.
 
 
 def test_as_of_an_instant_there_is_only_what_had_arrived_by_then():
-    feed = events([told(), told(late=1, revision=1, arrived_at=at("04-21 10:00"))])
+    feed = feed_table([told(), told(late=1, revision=1, arrived_at=at("04-21 10:00"))])
     seen = [
-        delayed_labels.fold(delayed_labels.as_of(feed, at(f"04-{day} 10:00"))).table
+        delayed_labels.fold(delayed_labels.arrived_events(feed, at(f"04-{day} 10:00"))).table
         for day in (18, 19, 20, 21)
     ]
     assert [table["late"].tolist() for table in seen] == [[], [0], [0], [1]]
 
 
 def test_a_label_that_is_known_but_has_not_arrived_is_not_known_here():
-    feed = events([told(known_at=at("04-18 20:00"), arrived_at=at("04-19 10:00"))])
-    assert delayed_labels.as_of(feed, at("04-19 09:59")).empty
+    feed = feed_table([told(known_at=at("04-18 20:00"), arrived_at=at("04-19 10:00"))])
+    assert delayed_labels.arrived_events(feed, at("04-19 09:59")).empty
 
 
 def test_a_label_of_a_flight_that_nobody_asked_for_is_kept_apart():
     asked = pd.Series({FLIGHT: at("04-18 10:00")})
-    found = delayed_labels.settle(asked, events([told(), told(OTHER)]))
+    found = delayed_labels.settle(asked, feed_table([told(), told(OTHER)]))
     assert found.table["flight"].tolist() == [FLIGHT]
     assert found.unrequested["flight"].tolist() == [OTHER]
 
@@ -130,7 +130,7 @@ def test_a_label_of_a_flight_that_nobody_asked_for_is_kept_apart():
 )
 def test_a_label_known_by_the_prediction_is_impossible(known, possible):
     asked = pd.Series({FLIGHT: at("04-18 10:00")})
-    found = delayed_labels.settle(asked, events([told(known_at=at(f"04-18 {known}"))]))
+    found = delayed_labels.settle(asked, feed_table([told(known_at=at(f"04-18 {known}"))]))
     assert len(found.table) == possible
     assert len(found.impossible) == (not possible)
 
@@ -138,7 +138,7 @@ def test_a_label_known_by_the_prediction_is_impossible(known, possible):
 def test_an_impossible_correction_does_not_replace_what_was_possible():
     asked = pd.Series({FLIGHT: at("04-18 10:00")})
     wrong = told(late=1, revision=1, known_at=at("04-18 09:00"))
-    found = delayed_labels.settle(asked, events([told(), wrong]))
+    found = delayed_labels.settle(asked, feed_table([told(), wrong]))
     assert found.table["late"].tolist() == [0]
 
 
@@ -153,25 +153,27 @@ def test_an_impossible_correction_does_not_replace_what_was_possible():
     ],
 )
 def test_a_feed_that_is_none_is_refused_with_the_rule_the_count_and_an_event(column, value, rule):
-    feed = events([told(), told(OTHER)])
+    feed = feed_table([told(), told(OTHER)])
     feed.loc[1, column] = value
     with pytest.raises(LabelsRefused, match=rf"1 of 2 events .*{rule}"):
-        delayed_labels.require_sound(feed)
+        delayed_labels.require_sound_feed(feed)
 
 
 def test_labels_are_settled_from_a_sound_feed_only():
-    feed = events([told(), told(OTHER)])
+    feed = feed_table([told(), told(OTHER)])
     feed.loc[0, "late"] = 7
     with pytest.raises(LabelsRefused, match="neither late"):
         delayed_labels.settle(pd.Series({FLIGHT: at("04-18 10:00")}), feed)
 
 
 def test_a_feed_without_a_column_or_a_time_zone_is_refused():
-    feed = events([told()])
+    feed = feed_table([told()])
     with pytest.raises(LabelsRefused, match="lacks revision"):
-        delayed_labels.require_sound(feed.drop(columns="revision"))
+        delayed_labels.require_sound_feed(feed.drop(columns="revision"))
     with pytest.raises(LabelsRefused, match=r"known_at .* has no time zone"):
-        delayed_labels.require_sound(feed.assign(known_at=feed["known_at"].dt.tz_localize(None)))
+        delayed_labels.require_sound_feed(
+            feed.assign(known_at=feed["known_at"].dt.tz_localize(None))
+        )
 
 
 # The ledger.
@@ -181,7 +183,7 @@ def test_a_feed_without_a_column_or_a_time_zone_is_refused():
 def file(tmp_path):
     """A file of two labels, as it comes."""
     path = tmp_path / "labels-2013-04-18.parquet"
-    events([told(), told(OTHER, 1)]).drop(columns="arrived_at").to_parquet(path, index=False)
+    feed_table([told(), told(OTHER, 1)]).drop(columns="arrived_at").to_parquet(path, index=False)
     return path
 
 
@@ -192,7 +194,7 @@ def test_a_file_is_received_once_whatever_it_is_called(file, tmp_path):
     second = receive(again, at("04-20 10:00"), ledger)
     assert (first.added, first.known) == (2, False)
     assert (second.added, second.known, second.file) == (0, True, first.file)
-    assert read_events(ledger).equals(events([told(), told(OTHER, 1)]))
+    assert read_events(ledger).equals(feed_table([told(), told(OTHER, 1)]))
 
 
 def test_what_was_received_cannot_be_changed_or_taken_out(file, tmp_path):
@@ -215,7 +217,7 @@ def test_a_file_cannot_arrive_before_the_last_one(file, tmp_path):
     ledger = tmp_path / "labels.db"
     receive(file, at("04-20 10:00"), ledger)
     other = tmp_path / "other.parquet"
-    events([told(late=1, revision=1)]).drop(columns="arrived_at").to_parquet(other, index=False)
+    feed_table([told(late=1, revision=1)]).drop(columns="arrived_at").to_parquet(other, index=False)
     with pytest.raises(LabelsRefused, match=r"04-19 10:00Z, the last file arrived at 2013-04-20"):
         receive(other, at("04-19 10:00"), ledger)
 
@@ -239,7 +241,7 @@ def rows(published):
 
 def test_the_daily_files_hold_every_real_label_and_none_from_the_future(rows):
     feed = delayed_labels.daily(rows)
-    delayed_labels.require_sound(feed)
+    delayed_labels.require_sound_feed(feed)
     names = flight_names(rows)
     found = delayed_labels.settle(pd.Series(rows["predict_at"].array, index=names), feed)
     assert len(found.table) == len(rows)
@@ -254,7 +256,7 @@ def test_a_label_that_is_known_after_the_usual_file_comes_with_the_next(rows):
     late = pd.Series(pd.to_timedelta([-60, 0, 1], unit="min"), some.index)
     some[f"{LABEL}_known_at"] = usual + late
     found = delayed_labels.daily(some)
-    delayed_labels.require_sound(found)
+    delayed_labels.require_sound_feed(found)
     days = (found["arrived_at"] - usual) / pd.Timedelta(days=1)
     assert list(days) == [0, 0, 1]
 

@@ -9,14 +9,19 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from pipeline.monitor.performance.delayed_labels import fold
 from pipeline.monitor.performance.label_join import join_labels
-from pipeline.monitor.performance.performance import Performance, Rules, measure_performance, status
+from pipeline.monitor.performance.performance import (
+    Performance,
+    PerformanceRules,
+    measure_performance,
+    performance_status,
+)
 from pipeline.monitor.performance.quality import Figures, p_nonzero_mean
 from pipeline.shared.config.monitor import OutcomeRule
 from pipeline.shared.errors import LabelsRefused
 from tests.monitor.performance.feed import at, flags_of, labels_of, served
 
 pytestmark = pytest.mark.answer("delayed-labels")
-RULES = Rules.of_configs()
+RULES = PerformanceRules.of_configs()
 END = at("04-21 10:00")
 """When the labels of the twenty days of `served` are due."""
 
@@ -245,7 +250,7 @@ def test_the_alert_is_excess_loss_above_its_limit_or_a_gap_either_way(excess, ga
     figure = Figures(
         rows=900, labelled=900, days=14, late=300, coverage=1.0, excess=excess, gap=gap
     )
-    found, reasons = status(figure, 14, RULES.outcome)
+    found, reasons = performance_status(figure, 14, RULES.outcome)
     assert found == said
     assert bool(reasons) == (said == "alert")
 
@@ -253,7 +258,7 @@ def test_the_alert_is_excess_loss_above_its_limit_or_a_gap_either_way(excess, ga
 @pytest.mark.parametrize(("coverage", "days"), [(0.9499, 14), (1.0, 9)])
 def test_too_few_labels_or_days_are_not_known_and_never_fine(coverage, days):
     figure = Figures(rows=900, labelled=900, days=14, late=300, coverage=coverage, excess=0, gap=0)
-    found, reasons = status(figure, days, RULES.outcome)
+    found, reasons = performance_status(figure, days, RULES.outcome)
     assert found == "not known"
     assert reasons
 

@@ -14,7 +14,7 @@ from pipeline.monitor.performance.promotion_gain import (
     measure_promotion,
     offline,
 )
-from pipeline.monitor.predictions import RISK, events, served_predictions
+from pipeline.monitor.predictions import RISK, events_of_window, served_predictions
 from pipeline.records import rollout_ledger
 from pipeline.register import register
 from pipeline.registry import versions
@@ -39,7 +39,7 @@ def promoted(challenged):
 
 
 def of_april(now=COMPLETE):
-    champion, frame = load_champion(APRIL.first), events(APRIL)
+    champion, frame = load_champion(APRIL.first), events_of_window(APRIL)
     rows = served_predictions(frame, champion.scorer, None)
     return measure_promotion(frame, rows, now), frame, rows
 
@@ -55,7 +55,7 @@ def test_the_gates_comparison_stands_beside_the_same_one_on_the_flights_served_s
     served = (frame["predict_at"] > since).to_numpy()
     registry = load(RegisterConfig)
     first = versions.get_version(registry, "1")
-    former = load_model(versions.fetch(registry, first), first.digest).predict(frame)
+    former = load_model(versions.fetch_model(registry, first), first.digest).predict(frame)
     late = frame[LABEL][served]
     gain = log_loss(late, rows[RISK][served]) - log_loss(late, former[served])
     assert found.online.point == pytest.approx(gain, abs=2e-6)
@@ -89,7 +89,7 @@ def test_every_report_of_a_month_computes_it(promoted):
     report.run("2013-04")
     written = json.loads(report.FOUND["promotion"].read_text())
     assert PromotionGain(**written) == of_april()[0]
-    assert "version 2 over version 1, promoted 2013-0" in report.PAGE.read_text()
+    assert "version 2 over version 1, promoted 2013-0" in report.MONTH_PAGE.read_text()
 
 
 def test_a_gate_that_compared_nothing_is_said_to(promoted):

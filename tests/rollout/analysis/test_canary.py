@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.rollout.analysis.canary import decide
+from pipeline.rollout.analysis.canary import decide_canary
 from pipeline.rollout.analysis.decision import Decision, Position, plan_hash
 from pipeline.shared.config.rollout import RolloutConfig
 from tests.rollout.edge import LAST, NOW, PLAN, SAME, START, STEPS, bad, requests, whole
@@ -24,7 +24,7 @@ FAULTS = {
 
 
 def judge(observed, at=NOW, start=START, plan=PLAN):
-    return decide(plan, start, observed, at)
+    return decide_canary(plan, start, observed, at)
 
 
 def alarms(decision):
@@ -411,7 +411,7 @@ def test_a_decision_that_was_written_is_read_as_the_same_and_made_again():
     written = json.dumps(json.loads(decision.model_dump_json()))
     read = Decision.model_validate_json(written)
     assert read == decision
-    assert decide(PLAN, read.start, seen, read.at) == read
+    assert decide_canary(PLAN, read.start, seen, read.at) == read
 
 
 def test_the_order_of_columns_and_the_index_do_not_matter_and_nothing_is_changed():

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from pipeline.rollout.analysis.decision import Decision
-from pipeline.rollout.analysis.shadow import Comparison, compare, decide
+from pipeline.rollout.analysis.shadow import ShadowComparison, compare_pairs, decide_shadow
 from pipeline.shared.config.rollout import RolloutConfig
 from tests.rollout.edge import PLAN
 
@@ -22,13 +22,13 @@ def days(mean, spread=0.004, number=28, **changes):
 
 
 def outcome(table, refresh=True):
-    return decide(PLAN, table, refresh).outcome
+    return decide_shadow(PLAN, table, refresh).outcome
 
 
 @pytest.mark.parametrize("number", [0, 1, 6])
 @pytest.mark.parametrize("mean", [-1.0, 0.0, 1.0])
 def test_before_the_first_look_nothing_is_decided(mean, number):
-    decision = decide(PLAN, days(mean, number=number), refresh=True)
+    decision = decide_shadow(PLAN, days(mean, number=number), refresh=True)
     assert (decision.outcome, decision.metrics) == ("hold", [])
     assert decision.reasons == [f"{number} days with labels, next look at 7"]
 
@@ -52,7 +52,7 @@ def test_the_last_look_ends_in_one_of_three_answers(mean, refresh, expected):
 
 
 def test_surely_worse_than_the_one_margin_is_stopped_though_it_is_within_the_other():
-    decision = decide(PLAN, days(0.007, 0.0005), refresh=True)
+    decision = decide_shadow(PLAN, days(0.007, 0.0005), refresh=True)
     worse, passes, _ = decision.metrics
     assert worse.alarmed
     assert passes.alarmed
@@ -61,7 +61,7 @@ def test_surely_worse_than_the_one_margin_is_stopped_though_it_is_within_the_oth
 
 def test_no_worse_is_not_better_and_better_needs_a_margin_of_nothing():
     def better(mean):
-        return decide(PLAN, days(mean), refresh=True).metric("better").alarmed
+        return decide_shadow(PLAN, days(mean), refresh=True).metric("better").alarmed
 
     assert not better(0.0)
     assert not better(0.003)
@@ -70,7 +70,7 @@ def test_no_worse_is_not_better_and_better_needs_a_margin_of_nothing():
 
 def test_between_looks_the_last_look_speaks():
     noisy = days(0.0, 0.05, 20)
-    decision = decide(PLAN, noisy, refresh=True)
+    decision = decide_shadow(PLAN, noisy, refresh=True)
     assert decision.outcome == "hold"
     assert {metric.seen for metric in decision.metrics} == {14}
     assert decision.reasons[-1] == "20 days with labels, next look at 21"
@@ -79,9 +79,9 @@ def test_between_looks_the_last_look_speaks():
 def test_what_an_early_look_decided_stands_whatever_came_after():
     late = days(0.5, number=28)
     late.loc[7:, "worse_by"] = -0.5
-    decision = decide(PLAN, late, refresh=True)
+    decision = decide_shadow(PLAN, late, refresh=True)
     assert decision.outcome == "rollback"
-    assert decision == decide(PLAN, late[:13], refresh=True).model_copy(
+    assert decision == decide_shadow(PLAN, late[:13], refresh=True).model_copy(
         update={"reasons": decision.reasons}
     )
 
@@ -95,22 +95,22 @@ def test_days_without_flights_or_loss_are_left_out_and_told():
     table = days(0.02, number=9)
     table.loc[2, "worse_by"] = float("nan")
     table.loc[4, "rows"] = 0
-    decision = decide(PLAN, table, refresh=True)
+    decision = decide_shadow(PLAN, table, refresh=True)
     assert decision.metric("worse").seen == 7
     assert decision.metric("worse").challenger.of == 7 * 900
     assert decision.reasons[-1] == "2 of 9 days without flights or loss left out"
-    assert decide(PLAN, table[:8], refresh=True).outcome == "hold"
+    assert decide_shadow(PLAN, table[:8], refresh=True).outcome == "hold"
 
 
 def test_identical_models_pass_at_the_first_look_and_are_not_called_better():
-    decision = decide(PLAN, days(0.0, 0.0), refresh=False)
+    decision = decide_shadow(PLAN, days(0.0, 0.0), refresh=False)
     assert (decision.outcome, decision.metric("passes").seen) == ("advance", 7)
     assert not decision.metric("better").alarmed
     assert outcome(days(0.006, 0.0)) == "rollback"
 
 
 def test_the_interval_has_the_ends_that_were_tested():
-    decision = decide(PLAN, days(0.004, 0.01), refresh=False)
+    decision = decide_shadow(PLAN, days(0.004, 0.01), refresh=False)
     worse, passes, _ = decision.metrics
     x = days(0.004, 0.01)["worse_by"]
     error = x.std() / np.sqrt(28)
@@ -120,9 +120,9 @@ def test_the_interval_has_the_ends_that_were_tested():
 
 
 def test_a_decision_that_was_written_is_read_as_the_same_and_made_again():
-    decision = decide(PLAN, days(0.01), refresh=False)
+    decision = decide_shadow(PLAN, days(0.01), refresh=False)
     read = Decision.model_validate_json(decision.model_dump_json())
-    assert read == decision == decide(PLAN, days(0.01), read.refresh)
+    assert read == decision == decide_shadow(PLAN, days(0.01), read.refresh)
 
 
 def test_looks_rise():
@@ -155,7 +155,7 @@ def codes(rows, failed):
 
 
 def test_the_same_model_says_the_same():
-    found = compare(PLAN, pairs())
+    found = compare_pairs(PLAN, pairs())
     assert (found.pairs, found.both_answered, found.equal, found.ks) == (400, 400, 1, 0)
     assert (found.moved_mean, found.moved, found.failed_alone) == (0, [0, 0, 0], (0, 0))
     assert found.seconds == ([0.02] * 3, [0.01] * 3)
@@ -165,24 +165,24 @@ def test_the_same_model_says_the_same():
 @pytest.mark.answer("canary-decides")
 def test_a_stall_that_fails_or_slows_many_pairs_at_once_is_one_event():
     table = pairs(challenger_code=codes(400, 30))
-    assert compare(PLAN, table).fails_more
-    stall = compare(PLAN, table.assign(at=np.where(table["at"] < 30, 0.001, 1) * table["at"]))
+    assert compare_pairs(PLAN, table).fails_more
+    stall = compare_pairs(PLAN, table.assign(at=np.where(table["at"] < 30, 0.001, 1) * table["at"]))
     assert (stall.failed_alone, stall.failure_events) == ((30, 0), (1, 0))
     assert not stall.fails_more
 
 
 def test_the_slower_side_is_told_by_blocks_of_time():
-    apart = compare(PLAN, pairs(20))
+    apart = compare_pairs(PLAN, pairs(20))
     assert (apart.slower_blocks, apart.p_slower < 1e-3) == ((20, 0), True)
-    at_once = compare(PLAN, pairs(20).assign(at=np.arange(20) / 100))
+    at_once = compare_pairs(PLAN, pairs(20).assign(at=np.arange(20) / 100))
     assert (at_once.slower_blocks, at_once.p_slower) == ((1, 0), pytest.approx(2 / 3, abs=0.01))
-    equal = compare(PLAN, pairs(20, champion_seconds=0.02))
+    equal = compare_pairs(PLAN, pairs(20, champion_seconds=0.02))
     assert (equal.slower_blocks, equal.p_slower) == ((0, 0), 1.0)
 
 
 def test_a_moved_risk_is_seen_pair_by_pair_and_as_a_distribution():
     table = pairs()
-    found = compare(PLAN, table.assign(challenger_risk=table["champion_risk"] + 0.1))
+    found = compare_pairs(PLAN, table.assign(challenger_risk=table["champion_risk"] + 0.1))
     assert found.equal == 0
     assert found.moved_mean == pytest.approx(0.1)
     expected = stats.ks_2samp(table["champion_risk"] + 0.1, table["champion_risk"]).statistic
@@ -193,7 +193,9 @@ def test_the_same_risks_for_other_flights_show_only_pair_by_pair(
     record_property: Callable[[str, object], None],
 ):
     table = pairs()
-    found = compare(PLAN, table.assign(challenger_risk=table["champion_risk"].to_numpy()[::-1]))
+    found = compare_pairs(
+        PLAN, table.assign(challenger_risk=table["champion_risk"].to_numpy()[::-1])
+    )
     assert found.ks == 0
     assert found.moved_mean == pytest.approx(0.4, abs=0.01)
     record_property("mean move of the risks, pair by pair", found.moved_mean)
@@ -203,23 +205,23 @@ def test_the_same_risks_for_other_flights_show_only_pair_by_pair(
 @pytest.mark.parametrize(("failed", "more"), [(8, False), (9, True)])
 @pytest.mark.answer("safe-rollout")
 def test_failures_count_where_one_of_the_two_had_them_alone(failed, more):
-    found = compare(PLAN, pairs(challenger_code=codes(400, failed)))
+    found = compare_pairs(PLAN, pairs(challenger_code=codes(400, failed)))
     assert (found.failed_alone, found.fails_more) == ((failed, 0), more)
     both = pairs(challenger_code=codes(400, 200), champion_code=codes(400, 200))
-    assert compare(PLAN, both).failed_alone == (0, 0)
-    assert not compare(PLAN, both).fails_more
+    assert compare_pairs(PLAN, both).failed_alone == (0, 0)
+    assert not compare_pairs(PLAN, both).fails_more
 
 
 def test_too_few_pairs_are_said_to_be_too_few_and_none_compare_nothing():
-    assert not compare(PLAN, pairs(199)).enough
-    none = compare(PLAN, pairs(50, challenger_code=0))
+    assert not compare_pairs(PLAN, pairs(199)).enough
+    none = compare_pairs(PLAN, pairs(50, challenger_code=0))
     assert (none.both_answered, none.seconds, none.risk, none.ks) == (0, None, None, None)
-    assert compare(PLAN, pairs()[:0]).pairs == 0
+    assert compare_pairs(PLAN, pairs()[:0]).pairs == 0
 
 
 def test_a_risk_that_is_none_is_compared_with_nothing():
     table = pairs()
     table.loc[:9, "challenger_risk"] = float("nan")
-    found = compare(PLAN, table)
+    found = compare_pairs(PLAN, table)
     assert found.moved_mean == 0
-    assert Comparison.model_validate_json(found.model_dump_json()) == found
+    assert ShadowComparison.model_validate_json(found.model_dump_json()) == found

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.rollout.analysis.canary import decide
-from pipeline.rollout.analysis.stalls import Arms, events, longest_run
+from pipeline.rollout.analysis.canary import decide_canary
+from pipeline.rollout.analysis.stalls import Arms, bad_events, longest_run
 from tests.rollout.edge import NOW, PLAN, START, requests
 
 pytestmark = pytest.mark.answer("canary-decides", "post-mortem")
@@ -40,7 +40,7 @@ def test_events_are_those_of_the_definition(rows, seconds):
     start = np.cumsum(np.array(gaps, dtype="float64"))
     end = start + np.array(waits, dtype="float64")
     bad, ours = np.array(bad, dtype=bool), np.array(ours, dtype=bool)
-    found = events(bad, start, end, ours, seconds)
+    found = bad_events(bad, start, end, ours, seconds)
     expected = grouped(bad, start, end, ours, seconds)
     assert list(zip(found.is_challenger, found.over, strict=True)) == expected
     assert sum(found.counts()) == len(expected)
@@ -51,8 +51,8 @@ def test_what_comes_later_never_changes_an_event_that_was_counted(rows, data):
     gaps, bad, ours = (np.array(column) for column in zip(*rows, strict=True))
     start = np.cumsum(gaps.astype("float64"))
     seen = data.draw(st.integers(0, len(rows)))
-    whole = events(bad, start, start + 2, ours, 4.0)
-    part = events(bad[:seen], start[:seen], start[:seen] + 2, ours[:seen], 4.0)
+    whole = bad_events(bad, start, start + 2, ours, 4.0)
+    part = bad_events(bad[:seen], start[:seen], start[:seen] + 2, ours[:seen], 4.0)
     many = len(part.over)
     assert part.over.tolist() == whole.over[:many].tolist()
     assert part.is_challenger.tolist() == whole.is_challenger[:many].tolist()
@@ -61,16 +61,16 @@ def test_what_comes_later_never_changes_an_event_that_was_counted(rows, data):
 def test_a_stall_of_many_requests_is_one_event_and_as_many_apart_are_as_many():
     start = np.arange(41.0)
     bad, ours = start < 40, np.ones(41, dtype=bool)
-    assert events(bad, start, start, ours, 100.0).counts() == (0, 0)  # it is not over
-    assert events(bad, np.append(start[:-1] / 100, 99), start * 0, ours, 1.0).counts() == (1, 0)
-    assert events(bad, start, start, ours, 1.0).counts() == (40, 0)
+    assert bad_events(bad, start, start, ours, 100.0).counts() == (0, 0)  # it is not over
+    assert bad_events(bad, np.append(start[:-1] / 100, 99), start * 0, ours, 1.0).counts() == (1, 0)
+    assert bad_events(bad, start, start, ours, 1.0).counts() == (40, 0)
 
 
 def test_where_more_is_allowed_the_first_bad_request_decides():
     start = np.array([0.0, 0.1, 0.2, 9.0])
     bad, ours = np.array([True, True, True, False]), np.array([True, False, False, False])
-    assert events(bad, start, start, ours, 1.0).counts() == (0, 1)
-    assert events(bad, start, start, ours, 1.0, max_ratio=2.0).counts() == (1, 0)
+    assert bad_events(bad, start, start, ours, 1.0).counts() == (0, 1)
+    assert bad_events(bad, start, start, ours, 1.0, max_ratio=2.0).counts() == (1, 0)
 
 
 def stalled(seed, stalls=60):
@@ -92,8 +92,8 @@ def test_equal_servers_that_stall_are_stopped_rarely_and_were_often_when_request
     for seed in range(200):
         seen = stalled(seed)
         alone = seen.assign(at=np.arange(len(seen)) * 10.0)  # as if each waited alone
-        alarms["events"] += decide(PLAN, START, seen, NOW).metric("slow").alarmed
-        alarms["requests"] += decide(PLAN, START, alone, NOW).metric("slow").alarmed
+        alarms["events"] += decide_canary(PLAN, START, seen, NOW).metric("slow").alarmed
+        alarms["requests"] += decide_canary(PLAN, START, alone, NOW).metric("slow").alarmed
     assert alarms["events"] <= 6
     assert alarms["requests"] >= 40
 
@@ -137,7 +137,7 @@ def test_a_challenger_that_is_slow_throughout_is_stopped_at_its_ninth_request():
     ours = np.flatnonzero(seen["arm"] == "challenger")
     seen.iloc[ours, seen.columns.get_loc("seconds")] = 0.3
     eight, nine = seen[: ours[7] + 1], seen[: ours[8] + 1]
-    assert decide(PLAN, START, eight, NOW).outcome == "hold"
-    decision = decide(PLAN, START, nine, NOW)
+    assert decide_canary(PLAN, START, eight, NOW).outcome == "hold"
+    decision = decide_canary(PLAN, START, nine, NOW)
     assert decision.outcome == "rollback"
     assert decision.reasons == ["slow in a row: 9, allowed 8"]

@@ -24,7 +24,7 @@ from pipeline.shared.callers import SHADOW, STRANGERS
 from pipeline.shared.config.loading import load
 from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.errors import EnvironmentUnfit, ServersFailed
-from simulation.__main__ import STAGES
+from simulation.__main__ import COMMANDS
 from tests.patience import until
 from tests.rollout.arms import SALT, proxied
 from tests.shared import project
@@ -95,7 +95,7 @@ def test_a_command_that_needs_a_program_says_so_before_it_begins(command, tmp_pa
     (tmp_path / "configs").symlink_to(project.ROOT / "configs")
     monkeypatch.setenv("ENVOY_BIN", "/nowhere/envoy")
     with pytest.raises(EnvironmentUnfit, match="no Envoy at '/nowhere/envoy': "):
-        pkgutil.resolve_name(STAGES[command])()
+        pkgutil.resolve_name(COMMANDS[command])()
     assert not (tmp_path / "state/replay").exists()
     assert rollout_ledger.entries() == []
 
@@ -104,7 +104,7 @@ def test_an_envoy_leaves_no_shared_memory_behind(tmp_path):
     """Of a config that is none, at which it ends by itself."""
     (tmp_path / "envoy.json").write_text("[")
     before = set(Path("/dev/shm").glob("envoy_shared_memory_*"))
-    assert subprocess.run(envoy.command(tmp_path), check=False).returncode == 1
+    assert subprocess.run(envoy.start_command(tmp_path), check=False).returncode == 1
     assert set(Path("/dev/shm").glob("envoy_shared_memory_*")) <= before
 
 

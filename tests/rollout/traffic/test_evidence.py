@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.features.windows import DAY
-from pipeline.records.request_log import Prediction
+from pipeline.features.windows import DAY_MINUTES
+from pipeline.records.request_log import LoggedPrediction
 from pipeline.records.request_log_writer import open_log
 from pipeline.rollout.traffic import evidence as module
 from pipeline.rollout.traffic.evidence import Evidence, with_steps
 from pipeline.shared import processes
 from pipeline.shared.errors import ServersFailed
-from simulation.traffic import Traffic
+from simulation.traffic import ReplayedTraffic
 
 OURS, THEIRS = "a" * 12, "b" * 12
 FLIGHTS = ["one", "two", "three"]
@@ -25,7 +25,7 @@ def at_work(tmp_path):
     asked = pd.DataFrame(
         {"name": FLIGHTS, "origin": ["EWR", "JFK", "LGA"], "sched_hour": [8, 9, 22]}
     )
-    traffic = Traffic(asked, np.array([100, 200, 100 + DAY]), {})
+    traffic = ReplayedTraffic(asked, np.array([100, 200, 100 + DAY_MINUTES]), {})
     expected_risks = {OURS: np.array([0.1, 0.2, 0.3]), THEIRS: np.array([0.5, 0.6, 0.7])}
     access = tmp_path / "access.jsonl"
     access.touch()
@@ -52,7 +52,7 @@ def answer(
     evidence, flight, risk=0.1, arm="control", release=OURS, flags=None, request_id=None, row=0
 ):
     """An answer as a server logs it."""
-    one = Prediction(
+    one = LoggedPrediction(
         request_id=request_id or f"of {flight}",
         row=row,
         arm=arm,
@@ -95,8 +95,8 @@ def test_readings_are_parsed_once_and_half_a_line_is_read_when_it_is_whole(
     at_work, tmp_path, monkeypatch
 ):
     at_work.readings = tmp_path / "resources.jsonl"
-    parse, read = module.parse, []
-    monkeypatch.setattr(module, "parse", lambda part: (read.append(part), parse(part))[1])
+    parse, read = module.parse_readings, []
+    monkeypatch.setattr(module, "parse_readings", lambda part: (read.append(part), parse(part))[1])
     lines = [
         json.dumps({"at": at, "arm": "control", "memory": memory}) + "\n"
         for at, memory in ((0.5, 100), (2.5, 200))

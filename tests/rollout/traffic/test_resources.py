@@ -10,9 +10,15 @@ import orjson
 import psutil
 import pytest
 
-from pipeline.rollout.analysis.canary import decide, decide_bake
+from pipeline.rollout.analysis.canary import decide_bake, decide_canary
 from pipeline.rollout.traffic import resources
-from pipeline.rollout.traffic.resources import COLUMNS, PROCESSOR, Readings, join, parse
+from pipeline.rollout.traffic.resources import (
+    PROCESSOR,
+    RESOURCE_COLUMNS,
+    Readings,
+    join,
+    parse_readings,
+)
 from pipeline.serve.predictor import Predictor
 from simulation.faults import FAULTS
 from tests.patience import PATIENCE
@@ -37,16 +43,16 @@ def read(frame, **challengers):
 
 
 def reasons(frame, at=NOW):
-    decision = decide(PLAN, START, frame, at)
+    decision = decide_canary(PLAN, START, frame, at)
     return decision.outcome, "; ".join(decision.reasons)
 
 
 def test_equal_servers_are_promoted_with_a_breaker_for_each_resource():
-    decision = decide(PLAN, START, read(whole()), LAST)
+    decision = decide_canary(PLAN, START, read(whole()), LAST)
     assert decision.outcome == "promote"
     names = [b.name for b in decision.breakers if b.name.endswith("beyond the control's")]
     assert names == [f"{words} beyond the control's" for words in resources.LABELS.values()]
-    assert [b.found for b in decision.breakers if b.name in names] == [0] * len(COLUMNS)
+    assert [b.found for b in decision.breakers if b.name in names] == [0] * len(RESOURCE_COLUMNS)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +121,7 @@ def test_what_a_server_takes_beside_its_requests_is_held_against_no_arm_that_has
 
 
 def tripped(frame):
-    return [one for one in decide(PLAN, START, frame, NOW).breakers if one.tripped]
+    return [one for one in decide_canary(PLAN, START, frame, NOW).breakers if one.tripped]
 
 
 def test_processor_time_counts_while_the_promotion_bakes_too():
@@ -145,14 +151,14 @@ def test_a_leak_that_shows_only_while_the_promotion_bakes_takes_it_back():
 @pytest.mark.parametrize("from_row", [0, 200])
 def test_an_arm_whose_process_is_not_read_by_now_is_not_let_on(arm, from_row):
     frame = read(whole())
-    frame.loc[np.flatnonzero(frame["arm"] == arm)[from_row:], COLUMNS] = np.nan
+    frame.loc[np.flatnonzero(frame["arm"] == arm)[from_row:], RESOURCE_COLUMNS] = np.nan
     outcome, words = reasons(frame, LAST)
     assert outcome == "hold"
     assert f"0 readings of what the {arm}'s process takes by now, needed 1" in words
 
 
 def test_evidence_from_before_there_were_readings_is_decided_as_it_was():
-    decision = decide(PLAN, START, whole(), LAST)
+    decision = decide_canary(PLAN, START, whole(), LAST)
     assert decision.outcome == "promote"
     assert not any("beyond the control's" in b.name for b in decision.breakers)
 
@@ -166,7 +172,7 @@ def test_a_living_process_is_read_and_one_that_has_died_is_left_out(tmp_path):
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     readings.take({"control": os.getpid(), "challenger": dead.pid, "champion": 0})
-    (row,) = parse((tmp_path / "resources.jsonl").read_bytes()).to_dict("records")
+    (row,) = parse_readings((tmp_path / "resources.jsonl").read_bytes()).to_dict("records")
     assert row["arm"] == "control"
     assert 10 < row["memory"] < 100_000
     assert row["threads"] >= 1
@@ -176,14 +182,14 @@ def test_a_living_process_is_read_and_one_that_has_died_is_left_out(tmp_path):
 
 
 def test_readings_are_taken_some_time_apart_and_half_a_line_is_left_out(tmp_path, monkeypatch):
-    monkeypatch.setattr(resources, "SECONDS", float(PATIENCE))
+    monkeypatch.setattr(resources, "_SECONDS", float(PATIENCE))
     readings, path = Readings(tmp_path / "resources.jsonl"), tmp_path / "resources.jsonl"
     for _ in range(5):
         readings.take({"control": os.getpid()})
     assert len(path.read_bytes().splitlines()) == 1
     path.write_bytes(path.read_bytes() + b'{"at": 1, "ar')
-    assert len(parse(path.read_bytes())) == 1
-    assert list(parse(b"").columns) == ["at", "arm", *COLUMNS]
+    assert len(parse_readings(path.read_bytes())) == 1
+    assert list(parse_readings(b"").columns) == ["at", "arm", *RESOURCE_COLUMNS]
 
 
 def test_a_request_gets_its_own_servers_last_reading_by_its_end():
@@ -194,7 +200,7 @@ def test_a_request_gets_its_own_servers_last_reading_by_its_end():
         at=[10.5, 10.0, 12.0, 20.0],
         seconds=[0.1, 0.5, 1.5, np.nan],
     )
-    found = join(frame, parse(b"\n".join(lines)))
+    found = join(frame, parse_readings(b"\n".join(lines)))
     assert found["memory"] == pytest.approx([1, np.nan, 3, np.nan], nan_ok=True)
     assert np.isnan(found["files"]).all()
 
@@ -202,7 +208,7 @@ def test_a_request_gets_its_own_servers_last_reading_by_its_end():
 def test_a_reading_from_before_the_keeper_stopped_says_nothing_of_a_request_after():
     line = orjson.dumps({"at": 10, "arm": "control", "memory": 1})
     frame = requests(2).assign(arm="control", at=[14.0, 16.0], seconds=0.5)
-    found = join(frame, parse(line))
+    found = join(frame, parse_readings(line))
     assert found["memory"] == pytest.approx([1, np.nan], nan_ok=True)
 
 

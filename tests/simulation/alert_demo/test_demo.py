@@ -12,9 +12,9 @@ from pipeline.rollout.traffic.servers import free_ports
 from pipeline.shared import loopback
 from pipeline.shared.errors import ConfigError, EnvironmentUnfit
 from simulation.alert_demo import scene, setting
-from simulation.alert_demo.demo import FAULTS, monitor_live, program
+from simulation.alert_demo.demo import FAULT_ALERTS, monitor_live, program
 from simulation.alert_demo.receiver import Sink
-from simulation.alert_demo.scene import Feed
+from simulation.alert_demo.scene import StoppableFeed
 from simulation.faults import FAULTS as OF_SERVERS
 from tests.monitor.operations.scenes import needs
 from tests.patience import PATIENCE
@@ -28,8 +28,8 @@ def test_an_unknown_fault_is_refused_before_anything_starts():
 
 
 def test_every_fault_has_an_alert_and_a_way_to_inject_it():
-    assert set(FAULTS.values()) <= {alert.name for alert in alerts()}
-    assert set(FAULTS) - {"feed", "exporter"} <= set(OF_SERVERS)
+    assert set(FAULT_ALERTS.values()) <= {alert.name for alert in alerts()}
+    assert set(FAULT_ALERTS) - {"feed", "exporter"} <= set(OF_SERVERS)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ class _Kept:
 
 def test_a_stopped_feed_lets_rows_wait_says_nothing_and_catches_up_in_order():
     store = _Kept()
-    feed = Feed(store)
+    feed = StoppableFeed(store)
     feed.write("weather", [1])
     feed.complete(["weather"], "ten")
     feed.stopped = True
