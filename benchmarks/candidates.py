@@ -22,7 +22,7 @@ from pipeline.features.definitions import LABEL, ROLLING, matrix
 from pipeline.features.point_in_time import historical
 from pipeline.flights.names import flight_names
 from pipeline.models.trees import boosting, limit_threads
-from pipeline.records.arrivals import YEAR_ENDS, read_until
+from pipeline.records.arrivals import read_until
 from pipeline.retrain.data_guards import agreement, completeness, coverage, freshness
 from pipeline.shared.config.evaluate import EvaluateConfig
 from pipeline.shared.config.features import FeaturesConfig
@@ -78,7 +78,7 @@ def _stale(old: pd.DataFrame) -> Fault:
 def older(hours: int) -> pd.DataFrame:
     """Every flight's features as they were so many hours before its T, by its name."""
     config = load(FeaturesConfig)
-    flights, weather = read_until(YEAR_ENDS)
+    flights, weather = read_until()
     earlier = config.model_copy(update={"horizon_minutes": config.horizon_minutes + 60 * hours})
     views = windows.views(flights, weather, config)
     frame = historical(windows.requests(flights, earlier), views, earlier)

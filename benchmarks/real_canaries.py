@@ -25,7 +25,7 @@ from benchmarks.study import ROOT, Watch, kept
 from pipeline.__main__ import run_command
 from pipeline.features import windows
 from pipeline.records import rollout_ledger
-from pipeline.records.arrivals import YEAR_ENDS, read_until
+from pipeline.records.arrivals import read_until
 from pipeline.retrain.loop import YEAR
 from pipeline.retrain.replayed_predictions import ReplayedYear
 from pipeline.rollout.analysis.decision import Decision, plan_hash
@@ -78,7 +78,7 @@ def ready() -> tuple[Path, simulated.Year]:
             run_checked(folder, "register")
         shutil.copytree((folder / rollout_ledger.LEDGER).parent, folder / _FIRST)
     with contextlib.chdir(folder):
-        views = windows.views(*read_until(YEAR_ENDS), load(FeaturesConfig))
+        views = windows.views(*read_until(), load(FeaturesConfig))
         return folder, simulated.Year(ReplayedYear.of(YEAR).frame, views)
 
 

@@ -16,7 +16,7 @@ from pipeline.features import windows
 from pipeline.features.definitions import NAME
 from pipeline.features.online_store import Store, open_store
 from pipeline.monitor.predictions import ScoringModel, count_skew, served_predictions
-from pipeline.records.arrivals import YEAR_ENDS, read_until
+from pipeline.records.arrivals import read_until
 from pipeline.records.request_log import last_id, read_predictions
 from pipeline.records.rollout_ledger import WHOLE, Side
 from pipeline.registry.release_loader import load_release
@@ -56,7 +56,7 @@ class OnlineSample:
     @cached_property
     def source(self) -> simulated.Year:
         """The year's traffic, for rollouts too."""
-        views = windows.views(*read_until(YEAR_ENDS), load(FeaturesConfig))
+        views = windows.views(*read_until(), load(FeaturesConfig))
         return simulated.Year(self.year.frame, views)
 
     def sample(self, chosen: np.ndarray) -> np.ndarray:

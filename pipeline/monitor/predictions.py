@@ -17,7 +17,7 @@ from pipeline.features.definitions import KNOWN_AT, NAME, NUMERIC
 from pipeline.features.feature_table import ROWS, read, require_plausible, require_point_in_time
 from pipeline.features.point_in_time import historical
 from pipeline.features.windows import instants
-from pipeline.records.arrivals import YEAR_ENDS, read_until
+from pipeline.records.arrivals import read_until
 from pipeline.records.request_log import (
     count,
     features_of,
@@ -86,7 +86,7 @@ def year_table() -> Path:
     parts += [file_hash(path) for path in members(code, "*.py")]
     path = CACHE / f"{USECASE.noun}-{text_hash(' '.join(parts))[:12]}.parquet"
     if not path.is_file():
-        events, context = read_until(YEAR_ENDS)
+        events, context = read_until()
         views = windows.views(events, context, config)
         frame = historical(windows.requests(events, config), views, config)
         require_point_in_time(frame)

@@ -14,11 +14,11 @@ from pipeline.shared.config.loading import load
 from pipeline.shared.errors import DayUnknown
 from pipeline.usecase.chosen import USECASE
 
-YEAR_ENDS = pd.Timestamp(USECASE.ends, tz=ZONE).tz_convert("UTC")
 
-
-def read_until(last: pd.Timestamp) -> tuple[pd.DataFrame, pd.DataFrame]:
+def read_until(last: pd.Timestamp | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read events and their context up to an instant: accepted snapshots, then raw published rows.
+
+    Without an instant, all that were published.
 
     Raises:
         DayUnknown: the published year ends earlier.
@@ -31,9 +31,12 @@ def read_until(last: pd.Timestamp) -> tuple[pd.DataFrame, pd.DataFrame]:
     for known, table in zip((events, context), USECASE.tables.values(), strict=False):
         published, column = tables[table.name], table.instant
         day = published["year"] * 10_000 + published["month"] * 100 + published["day"]
-        later = published[(day > last_arrived) & (published[column] < last)]
+        later = published[day > last_arrived]
+        if last is not None:
+            later = later[later[column] < last]
         parts.append(pd.concat([known, later], ignore_index=True))
-    require_published(tables[USECASE.events.name], last)
+    if last is not None:
+        require_published(tables[USECASE.events.name], last)
     return parts[0], parts[1] if USECASE.context else context
 
 
