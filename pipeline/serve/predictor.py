@@ -93,10 +93,10 @@ class Predictor:
         """
         inputs = matrix if self._columns is None else matrix[:, self._columns]
         risk = self._release.model.predict_matrix(inputs)
-        is_valid = (risk >= 0) & (risk <= 1)
-        if np.count_nonzero(is_valid) < len(risk):  # faster than all() for a row
-            bad = risk[~is_valid]
-            raise InvalidRisk(f"{len(bad)} of {len(risk)} risks are no probability: {bad[0]!r}")
+        bad = [row for row, one in enumerate(risk.tolist()) if not 0 <= one <= 1]
+        if bad:
+            first = risk[bad[0]]
+            raise InvalidRisk(f"{len(bad)} of {len(risk)} risks are no probability: {first!r}")
         return risk
 
 
