@@ -120,6 +120,7 @@ class OnlineRows:
         """`config` is Feast's own, of the project whose rows are read; `views` are Feast's."""
         self._provider, self._config, self._views = provider, config, views
         self._columns = {name: [f.name for f in view.features] for name, view in views.items()}
+        self._keys = {name: keys_of(name) for name in views}
         self._rows: dict[str, dict[tuple[Any, ...], list[Any]]] = {}
         self._changes: tuple[int, int] | None = None
 
@@ -136,9 +137,10 @@ class OnlineRows:
             self._changes = changes
         found: dict[str, Sequence[Any]] = {}
         for view in views:
-            rows, names, columns = self._rows[view], keys_of(view), self._columns[view]
+            rows, names, columns = self._rows[view], self._keys[view], self._columns[view]
             entities = list(zip(*[request[name] for name in names], strict=True))
-            if new := [entity for entity in dict.fromkeys(entities) if entity not in rows]:
+            if new := [entity for entity in entities if entity not in rows]:
+                new = list(dict.fromkeys(new))
                 rows |= zip(new, self._decode(view, names, new), strict=True)
             values = list(zip(*[rows[entity] for entity in entities], strict=True))
             found |= zip(columns, values or [()] * len(columns), strict=True)

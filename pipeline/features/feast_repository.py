@@ -292,6 +292,7 @@ def on_demand_values(
     """
     values = np.array([inputs[name] for name in stored], dtype="float64")
     joined = dict(zip(stored.values(), values, strict=True))
-    joined |= {name: fill_missing(inputs[name]) for name in KNOWN_AT}
+    known = fill_missing([at for name in KNOWN_AT for at in inputs[name]])
+    joined |= zip(KNOWN_AT, known.reshape(len(KNOWN_AT), len(inputs["predict_at"])), strict=True)
     request = {name: np.array(inputs[name]) for name in REQUEST}
     return on_demand.derive_features(joined, request, np.array(inputs["predict_at"]), config)

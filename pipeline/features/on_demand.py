@@ -5,6 +5,7 @@ the rows that it read, and none expires or shrinks a value by itself.
 """
 
 from functools import cache
+from itertools import accumulate
 
 import numpy as np
 
@@ -27,15 +28,16 @@ def derive_features(
     the columns of each state, and when each was known. A value known too long ago becomes missing,
     whatever a store returned, and a view whose windows are all empty has no `known_at`.
     """
-    joined = {name: np.asarray(values) for name, values in joined.items()}
+    joined = dict(joined)
     for state in STATES.values():
         for known_at, names in state.expires.items():
             _expire(joined, known_at, names, at, getattr(config, state.setting))
     values = {**joined, **request, **_shrink(joined, config)}
     values |= USECASE.features.derive(joined, request, at, config)
+    numeric = np.array([values[name] for name in NUMERIC], dtype="float32")
     known = {name: joined[name] for name in KNOWN_AT}
     known |= _known_if_any(joined, config)
-    return {name: np.asarray(values[name], dtype="float32") for name in NUMERIC} | known
+    return dict(zip(NUMERIC, numeric, strict=True)) | known
 
 
 @cache
@@ -49,6 +51,8 @@ def sources(name: str) -> set[str]:
 def _expire(joined: Columns, known: str, names: list[str], at: Minutes, hours: int) -> None:
     """Turn values older than `hours` into missing ones, never into a default."""
     fresh = joined[known] >= at - hours * 60
+    if fresh.all():  # as they are for most requests
+        return
     joined[known] = np.where(fresh, joined[known], NEVER)
     for name in names:
         joined[name] = np.where(fresh, joined[name], np.nan)
@@ -60,10 +64,11 @@ def _known_if_any(joined: Columns, config: FeaturesConfig) -> Columns:
         return {}
     windows = [transform.windows(view, config) for view in ENTITIES]
     counts = np.array([joined[f"{w.name}_count"] for of in windows for w in of])
-    first = np.cumsum([0, *map(len, windows[:-1])])
+    first = [*accumulate(map(len, windows[:-1]), initial=0)]
     filled = np.logical_or.reduceat(counts > 0, first)
     names = [f"{view}_known_at" for view in ENTITIES]
-    return {n: np.where(one, joined[n], NEVER) for n, one in zip(names, filled, strict=True)}
+    known = np.where(filled, [joined[name] for name in names], NEVER)
+    return dict(zip(names, known, strict=True))
 
 
 def _shrink(joined: Columns, config: FeaturesConfig) -> Columns:
@@ -74,7 +79,7 @@ def _shrink(joined: Columns, config: FeaturesConfig) -> Columns:
     means = _baseline_means(joined, config)
     by_view = getattr(config, SHRINKAGE)
     weight = np.array([[by_view[w.view]] for w in ROLLING])
-    mean = np.stack([means[w.value] for w in ROLLING])
+    mean = np.array([means[w.value] for w in ROLLING])
     shrunken = (total + weight * mean) / (count + weight)
     return {w.name: values for w, values in zip(ROLLING, shrunken, strict=True)}
 

@@ -202,7 +202,8 @@ class Store:
         missing = np.array([values[name] for name in KNOWN_AT]) == NEVER
         flags = np.where(stale, STALE, np.where(missing, MISSING, ""))
         for view, row in zip(VIEWS, flags.tolist(), strict=True):
-            self.counts.update((view, flag) for flag in row if flag)
+            for flag in filter(None, row):
+                self.counts[view, flag] += 1
         return dict(zip(VIEWS, flags, strict=True))
 
     def _push(self, view: str, rows: pd.DataFrame) -> None:

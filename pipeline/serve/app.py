@@ -29,7 +29,7 @@ from pipeline.serve.middleware import (
 )
 from pipeline.serve.open_inference import FROM_STORE, INPUT_TENSOR, Inference, RequestRefused
 from pipeline.serve.predictor import SupportsPredict
-from pipeline.serve.schema import RequestBody, instant_of, items_of, name_of
+from pipeline.serve.schema import RequestBody, instant_of, items_of
 from pipeline.shared.callers import Trust
 from pipeline.shared.config.serve import ServeConfig
 from pipeline.shared.prometheus import CONTENT_TYPE
@@ -144,15 +144,15 @@ def _add_people_routes(
             payload = RequestBody.model_validate(open_inference.parse_body(body))
         except ValidationError as error:
             raise RequestRefused(400, open_inference.explain_error(error)) from None
-        items = items_of(payload)
-        instants, risks = await handler.from_store(items, request)
-        rows = zip(items, instants, risks.risk.tolist(), risks.flags, strict=True)
+        names, instants, risks = await handler.from_store(items_of(payload), request)
+        rows = zip(names, instants, risks.risk.tolist(), risks.flags, strict=True)
         predictions = [
-            {NAME: name_of(f), "predict_at": instant_of(at), "risk": risk, "flags": flags}
-            for f, at, risk, flags in rows
+            {NAME: name, "predict_at": instant_of(at), "risk": risk, "flags": flags}
+            for name, at, risk, flags in rows
         ]
         model = {"version": handler.version, "release": handler.release}
-        return _json({"request_id": request.state.id, **model, "predictions": predictions})
+        request_id = request.scope["state"]["id"]
+        return _json({"request_id": request_id, **model, "predictions": predictions})
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:
@@ -199,7 +199,7 @@ class _Protocol:
         else:
             payload = open_inference.read_tensors(body, header, kinds)
             items = open_inference.items(payload)
-            risk = (await self._handler.from_store(items, request))[1].risk
+            risk = (await self._handler.from_store(items, request))[-1].risk
         request_id = payload.id if payload.id is not None else request.scope["state"]["id"]
         content, headers = open_inference.encode_response(
             name, self._handler.version, request_id, risk, payload.binary

@@ -8,6 +8,7 @@ and the bytes of its head are limited.
 import asyncio
 import random
 import time
+from itertools import chain
 from typing import ClassVar
 
 import orjson
@@ -52,7 +53,8 @@ class JoinedWrites(asyncio.Transport):
     def flush(self) -> None:
         """Write the head of a response without a body."""
         if self._head:
-            self.write(b"")
+            head, self._head = self._head, b""
+            self._transport.write(head)
 
     def close(self) -> None:
         """Close the connection after what was written."""
@@ -129,7 +131,8 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Start the response, unless the head is too long or admission control refuses."""
         self._is_head, self._head_bytes = False, 0
-        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        size = len(self.url) + sum(map(len, chain.from_iterable(self.headers)))
+        size += len(b": \r\n") * len(self.headers)
         if self._is_refused:  # a second request, before the first has its answer
             self._is_last = True
             return

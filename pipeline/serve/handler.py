@@ -97,15 +97,16 @@ class Handler:
 
     async def from_store(
         self, items: Sequence[RequestItem], request: Request
-    ) -> tuple[list[int], PredictedRisks]:
-        """T of each item and its prediction, logged."""
+    ) -> tuple[list[str], list[int], PredictedRisks]:
+        """The name and T of each item, and their predictions, logged."""
         self._require_rows(len(items))
         rows = request_rows(items, self.horizon_minutes)
         predictions: PredictedRisks = await self._in_turn(
             lambda: self._predict(self._predictor.online, rows), request.scope["state"]
         )
-        self._log_items(request, items, rows["predict_at"], predictions)
-        return rows["predict_at"], predictions
+        names, at = [name_of(item) for item in items], rows["predict_at"]
+        self._log_items(request, names, at, predictions)
+        return names, at, predictions
 
     async def from_features(
         self, body: bytes, header: str | None, kinds: dict[str, str], request: Request
@@ -132,14 +133,10 @@ class Handler:
         return payload, risk
 
     def _log_items(
-        self,
-        request: Request,
-        items: Sequence[RequestItem],
-        at: list[int],
-        predictions: PredictedRisks,
+        self, request: Request, names: list[str], at: list[int], predictions: PredictedRisks
     ) -> None:
         columns = [
-            [name_of(item) for item in items],
+            names,
             at,
             pack(predictions.values, "<f4"),
             pack(predictions.known_at, "<i8"),

@@ -13,6 +13,7 @@ import numpy as np
 from pipeline.features.definitions import VIEWS
 from pipeline.features.windows import NEVER
 from pipeline.shared.prometheus import (
+    AT_ONCE,
     Buckets,
     CollectorRegistry,
     Gauge,
@@ -37,6 +38,7 @@ class Metrics:
         self._seconds: defaultdict[str, Buckets] = defaultdict(lambda: Buckets(_SECONDS))
         self._features: Counter[tuple[str, str]] = Counter()
         self._age = {view: Buckets(MINUTES) for view in VIEWS}
+        self._ages: list[tuple[list[int], np.ndarray]] = []
         self._risk, self._invalid = Buckets(RISKS), 0
         self.registry = CollectorRegistry()
         self.registry.register(self)
@@ -53,11 +55,24 @@ class Metrics:
     def features(
         self, predict_at: list[int], known_at: np.ndarray, flags: list[dict[str, str]]
     ) -> None:
-        """Count the age of each view's values at T, and the missing or stale ones."""
-        ages = np.where(known_at == NEVER, np.nan, np.array(predict_at)[:, None] - known_at)
-        for buckets, column in zip(self._age.values(), ages.T, strict=True):
-            buckets.add_all(column)
-        self._features.update(item for row in flags for item in row.items())
+        """Count the age of each view's values at T, and the missing or stale ones.
+
+        Neither `predict_at` nor `known_at` may be changed afterwards: ages are counted in batches.
+        """
+        self._ages.append((predict_at, known_at))
+        if len(self._ages) >= AT_ONCE:
+            self._count_ages()
+        for row in flags:
+            for item in row.items():
+                self._features[item] += 1
+
+    def _count_ages(self) -> None:
+        if self._ages:
+            predict_at, known_at = map(np.concatenate, zip(*self._ages, strict=True))
+            self._ages.clear()
+            ages = np.where(known_at == NEVER, np.nan, predict_at[:, None] - known_at)
+            for buckets, column in zip(self._age.values(), ages.T, strict=True):
+                buckets.add_all(column)
 
     def invalid(self) -> None:
         """Count a prediction that is not a probability."""
@@ -65,6 +80,7 @@ class Metrics:
 
     def collect(self) -> Iterator[Metric]:
         """The metric families, built for each scrape."""
+        self._count_ages()
         requests = [((route, str(code)), n) for (route, code), n in self._requests.items()]
         yield counter("requests", "Requests by route and status", ["route", "code"], requests)
         yield histogram("seconds", "Seconds a request", "route", self._seconds)

@@ -245,14 +245,18 @@ def items(tensors: Tensors) -> list[RequestItem]:
 
 def input_matrix(tensors: Tensors) -> np.ndarray:
     """The rows of FEATURES in a request's one tensor (float32), NaN where a value is missing."""
-    shape = tensors.shapes[INPUT_TENSOR]
+    values, shape = tensors.values[INPUT_TENSOR], tensors.shapes[INPUT_TENSOR]
     if len(shape) != 2 or shape[1] != len(FEATURES):
         raise RequestRefused(
             400, f"{INPUT_TENSOR} has the shape {shape}, wanted is [n, {len(FEATURES)}]"
         )
-    with np.errstate(over="ignore"):
-        rows = np.array(tensors.values[INPUT_TENSOR], dtype="float32").reshape(shape)
-    if np.count_nonzero(np.isinf(rows)):  # faster than any() for a row
+    try:
+        with np.errstate(over="raise"):  # a number of JSON is finite, but may be too large
+            rows = np.array(values, dtype="float32").reshape(shape)
+        is_infinite = isinstance(values, np.ndarray) and bool(np.isinf(values).any())
+    except FloatingPointError:
+        is_infinite = True
+    if is_infinite:
         raise RequestRefused(400, f"{INPUT_TENSOR} holds a number that is infinite as FP32")
     return rows
 

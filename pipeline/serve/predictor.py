@@ -80,10 +80,11 @@ class Predictor:
         """
         read = self._store.read(requests)
         count = len(requests["predict_at"])
-        values = _stack([read.values[name] for name in NUMERIC], count, "float32")
-        known_at = _stack([read.values[name] for name in KNOWN_AT], count, "int64")
-        rows = np.ascontiguousarray(np.concatenate([values, one_hot(requests).T]).T)
-        return PredictedRisks(self.vectors(rows), values.T, known_at.T, _flags(read, len(rows)))
+        numeric = [read.values[name] for name in NUMERIC]
+        rows = np.ascontiguousarray(_stack([*numeric, *_one_hot(requests)], count, "float32").T)
+        known_at = _stack([read.values[name] for name in KNOWN_AT], count, "int64").T
+        values = rows[:, : len(NUMERIC)]
+        return PredictedRisks(self.vectors(rows), values, known_at, _flags(read, count))
 
     def vectors(self, matrix: np.ndarray) -> np.ndarray:
         """The risks of rows of FEATURES (float32), NaN where a value is missing.
@@ -93,19 +94,22 @@ class Predictor:
         """
         inputs = matrix if self._columns is None else matrix[:, self._columns]
         risk = self._release.model.predict_matrix(inputs)
-        is_valid = (risk >= 0) & (risk <= 1)
-        if np.count_nonzero(is_valid) < len(risk):  # faster than all() for a row
-            bad = risk[~is_valid]
-            raise InvalidRisk(f"{len(bad)} of {len(risk)} risks are no probability: {bad[0]!r}")
+        bad = [row for row, one in enumerate(risk.tolist()) if not 0 <= one <= 1]
+        if bad:
+            first = risk[bad[0]]
+            raise InvalidRisk(f"{len(bad)} of {len(risk)} risks are no probability: {first!r}")
         return risk
 
 
 def one_hot(requests: Mapping[str, Sequence[Any]]) -> np.ndarray:
     """The columns of ONE_HOT (float32) for requests in the store's columns."""
-    columns = [
+    return _stack(_one_hot(requests), len(requests["predict_at"]), "float32").T
+
+
+def _one_hot(requests: Mapping[str, Sequence[Any]]) -> list[list[float]]:
+    return [
         [float(value == wanted) for value in requests[name]] for name, wanted in ONE_HOT.values()
     ]
-    return _stack(columns, len(requests["predict_at"]), "float32").T
 
 
 def _stack(columns: list[Any], rows: int, kind: str) -> np.ndarray:

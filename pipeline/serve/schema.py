@@ -1,6 +1,6 @@
 """The schema of a request, and its conversion to the online store's columns: the use case's own."""
 
-from datetime import UTC, datetime
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
@@ -42,5 +42,5 @@ def datatypes(item: type[BaseModel]) -> tuple[dict[str, str], list[str]]:
 
 def instant_of(minute: int) -> str:
     """A minute since EPOCH as text: "2013-04-18T10:30Z"."""
-    at = datetime.fromtimestamp(_FROM.timestamp() + 60 * minute, UTC)
-    return f"{at:%Y-%m-%dT%H:%M}Z"
+    at = _FROM + timedelta(minutes=minute)
+    return at.isoformat(timespec="minutes").replace("+00:00", "Z")

@@ -74,8 +74,9 @@ class Trust:
         return Caller(f"{claimed}.{os.urandom(6).hex()}" if claimed else new_id(), DIRECT)
 
     def _is_proxy(self, headers: Mapping[str, str]) -> bool:
-        claimed = headers.get(EDGE_KEY, "").encode()
-        return bool(self._edge_key) and hmac.compare_digest(claimed, self._edge_key)
+        if not self._edge_key:
+            return False
+        return hmac.compare_digest(headers.get(EDGE_KEY, "").encode(), self._edge_key)
 
 
 def _is_id(claimed: str) -> bool:

@@ -37,7 +37,7 @@ kept.ValueClass = kept.MutexValue
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _PREFIX = "serve_"
 """The metrics of a server; those of the monitoring job are in pipeline/monitor/operations/."""
-_AT_ONCE = 256
+AT_ONCE = 256
 """Arrays counted in one batch: NumPy takes as long for a few values."""
 
 
@@ -57,7 +57,7 @@ class Buckets:
     def add_all(self, values: np.ndarray) -> None:
         """Count an array's values except NaN; the array must not be changed afterwards."""
         self._arrays.append(values)
-        if len(self._arrays) >= _AT_ONCE:
+        if len(self._arrays) >= AT_ONCE:
             self._flush()
 
     def _flush(self) -> None:

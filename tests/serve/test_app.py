@@ -336,6 +336,19 @@ def test_tensors_may_follow_as_bytes_and_be_answered_as_bytes(served):
     assert len(np.frombuffer(done.content[size:], "<f4")) == 2
 
 
+@pytest.mark.parametrize("value", [float("inf"), -float("inf")])
+def test_an_infinite_number_in_bytes_is_refused_as_one_in_json_is(served, value):
+    values = np.full((1, WIDTH), value, dtype="<f4")
+    tensor = {"name": "inputs", "datatype": "FP32", "shape": [1, WIDTH]}
+    tensor["parameters"] = {"binary_data_size": values.nbytes}
+    head = json.dumps({"inputs": [tensor]}).encode()
+    done = served().client.post(
+        ROWS, content=head + values.tobytes(), headers={HEADER: str(len(head))}
+    )
+    assert done.status_code == 400
+    assert "infinite as FP32" in done.json()["error"]
+
+
 def _binary(body):
     """The same request for flights with every tensor as bytes."""
     tail = b""
@@ -394,6 +407,7 @@ WRONG = {
     "truths": (ROWS, rows(True), 400, "holds bool, not FP32"),
     "ragged": (ROWS, rows(data=[[1] * (WIDTH - 1), [1], [[1]]]), 400, "holds list"),
     "infinite": (ROWS, rows(1e300), 400, "infinite as FP32"),
+    "infinite below zero": (ROWS, rows(0.5, -1e39), 400, "infinite as FP32"),
     "no data": (ROWS, rows(data=None), 400, "needs data, or a binary_data_size"),
     "another output": (ROWS, rows() | {"outputs": [{"name": "x"}]}, 400, "no output 'x'"),
     "no rows": (ROWS, rows(shape=[0, WIDTH], data=[]), 400, "0 rows"),

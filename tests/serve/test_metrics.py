@@ -51,6 +51,20 @@ def test_buckets_are_those_of_the_client_library_however_many_values_come_at_onc
     )
 
 
+@pytest.mark.parametrize("responses", [1, 255, 256, 600])
+def test_ages_are_counted_of_every_response_however_many_wait_to_be_counted(responses):
+    metrics = Metrics()
+    for _ in range(responses):
+        metrics.features([1000, 1000], KNOWN, [{"system": "missing"}, {}])
+    ages = {view: [10] if view == VIEWS[0] else [10, 20] for view in VIEWS}
+    for view, of in ages.items():
+        count = metrics.value("serve_features_age_minutes_count", view=view)
+        total = metrics.value("serve_features_age_minutes_sum", view=view)
+        assert (count, total) == (responses * len(of), responses * sum(of))
+    missing = metrics.value("serve_features_total", view="system", flag="missing")
+    assert missing == responses
+
+
 def test_two_servers_count_apart():
     one, other = Metrics(), Metrics()
     one.invalid()
