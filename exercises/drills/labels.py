@@ -41,7 +41,7 @@ def _flip(files: Files) -> Files:
 
     def flipped(file: pd.DataFrame) -> pd.DataFrame:
         of = group_weeks(file["flight"])
-        poisoned = (of["carrier"] == POISONED[0]) & (of["week"] == POISONED[1])
+        poisoned = (of["group"] == POISONED[0]) & (of["week"] == POISONED[1])
         return file.assign(late=np.where(poisoned, 1 - file["late"], file["late"]))
 
     return {at: flipped(file) for at, file in files.items()}
