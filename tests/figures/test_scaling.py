@@ -25,10 +25,10 @@ def test_eight_callers_at_once_get_less_than_twice_the_answers_of_one():
 
 @pytest.mark.parametrize("server", [STORE, GIVEN], ids=["from the store", "in the request"])
 def test_rate_times_time_is_how_many_are_inside(server):
-    """Little's law, with the median for the mean."""
+    """Little's law, with the median for the mean; a caller between two requests is not inside."""
     at = server["at_8"]
     inside = at["requests_a_second"] * at["milliseconds"]["p50"] / 1000
-    assert inside == pytest.approx(8, rel=0.15)
+    assert 0.75 * 8 < inside < 1.15 * 8
 
 
 def test_log_and_metrics_are_not_what_limits():
