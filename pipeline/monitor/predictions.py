@@ -164,10 +164,10 @@ def logged_prediction(request: str | None, row: int | None) -> dict[str, Any]:
     if found.empty:
         words, gone = USECASE.words, int(removals(url)["answers"].sum())
         pruned = f"; {gone:,} older ones were removed by `make prune`" if gone else ""
+        wanted = f"no answer {request!r}, row {row or 0}," if request else "no answer,"
         raise RequestUnknown(
-            f"the log has no answer {request or 'at all'!r}, row {row or 0}, its newest is number "
-            f"{last}{pruned}: serve one with `make serve-http`, or name {words.one}, as in `make "
-            f"explain REQUEST={words.example}`"
+            f"the log has {wanted} of {last:,} that were written{pruned}: serve one with `make "
+            f"serve-http`, or name {words.one}, as in `make explain REQUEST={words.example}`"
         )
     first = found.sort_values("arm", key=lambda arm: arm == SHADOW, kind="stable").iloc[0]
     return dict(zip(found.columns, first, strict=True))

@@ -149,7 +149,7 @@ def run() -> str:
     if champion is None:
         champions.require_first(config, training.digest)
     version, added = register(config, verdict, training, champion)
-    name = f"{config.model_name} version {version.number} ({version.digest[:12]})"
+    name = f"{config.model_name} version {version.number} (model {version.digest[:12]})"
     if champion is not None and champion.digest == version.digest:
         return f"{name} is already champion: nothing to do"
     alias = CHALLENGER if champion is not None else CHAMPION

@@ -175,7 +175,7 @@ def _served_versions(known: list[Entry]) -> dict[str, Side]:
 def _switch_traffic(back: Rollback, last: Move) -> str:
     """Switch the traffic of the running servers, if any; returns a phrase for the report."""
     if not servers.is_running() or not (SERVER_STATE / SPEC).is_file():
-        return "; nothing serves now, so no traffic had to change"
+        return "; no server runs, so no traffic had to be switched"
     wanted = read_spec(SERVER_STATE)
     arm = next((a for a, s in wanted.servers.items() if s.release == back.target.release), None)
     if arm is None:

@@ -15,7 +15,6 @@ from pipeline.shared.config.rollout import RolloutConfig
 from pipeline.shared.contracts import ROLLOUT
 from pipeline.shared.errors import ArtifactTampered, DayUnknown, RolloutRefused
 from pipeline.shared.files import file_hash, read_json, read_parquet
-from pipeline.usecase.chosen import USECASE
 
 
 def run() -> str:
@@ -51,23 +50,28 @@ def _line(entry: Entry) -> str:
     )
 
 
-def who_served(at: str = f"{USECASE.last_day}T23:59Z") -> str:
+def who_served(at: str | None = None) -> str:
     """Name the version that served at an instant, and its share of the traffic.
+
+    Without an instant, the version that serves since the last transition.
 
     Raises:
         DayUnknown: it is no instant, or nothing served yet.
     """
-    instant = rollout_ledger.parse_instant(at)
-    entry = rollout_ledger.entry_at(instant)
+    known = rollout_ledger.entries()
+    instant = rollout_ledger.parse_instant(at) if at else None
+    entry = rollout_ledger.entry_at(instant) if instant else next(reversed(known), None)
     if entry is None:
-        raise DayUnknown(f"nothing served at {at}: the ledger begins later; see `make rollout`")
+        begins = "the ledger begins later; see `make rollout`" if known else "the ledger is empty"
+        raise DayUnknown(f"nothing served{f' at {at}' if at else ''}: {begins}")
     move = entry.move
     shares = [
         f"{side.label} {share / 100:g}%" for side, share in rollout_ledger.serving_shares(move)
     ]
     mirrored = f", mirrored to {move.challenger.label}" if move.mirrored and move.challenger else ""
+    when = f"at {instant:%Y-%m-%d %H:%M}Z" if instant else "now"
     return (
-        f"at {instant:%Y-%m-%d %H:%M}Z: {' and '.join(shares)}{mirrored}, since {move.event!r} in "
+        f"{when}: {' and '.join(shares)}{mirrored}, since {move.event!r} in "
         f"{move.rollout} at {move.at:%Y-%m-%d %H:%M}Z by {move.by} (entry {entry.number})"
     )
 

@@ -147,6 +147,7 @@ def test_who_served_and_how_much_is_said_with_the_transition_that_made_it_so():
         "since 'canary' in 0002-canary at 2013-05-01 00:00Z by canary for somebody (entry 2)"
     )
     assert "version 1 (aaaaaaaa) 100%, since 'registered'" in who_served("2013-04-30T23:59Z")
+    assert who_served().startswith("now: version 1 (aaaaaaaa) 95% and version 2 (bbbbbbbb) 5%, ")
 
 
 @pytest.mark.answer("who-served")
