@@ -107,9 +107,10 @@ def make_history(events: pd.DataFrame, context: pd.DataFrame, name: str) -> Even
     places = np.flatnonzero(np.logical_and.reduce(same))
     mine = places[(USECASE.names_of(requests.iloc[places]) == name).to_numpy(dtype=bool)]
     if not len(mine):
+        known = [*USECASE.names_of(requests.iloc[-1:]), words.example][0]
         raise RequestUnknown(
             f"no {words.event} {name} among {len(events):,} to {date}; a name is {words.named_by}: "
-            f"`make explain REQUEST={words.example}`"
+            f"`make explain REQUEST={known}`"
         )
     views = windows.views(events, context, config)
     request = requests.iloc[mine[:1]].reset_index(drop=True)

@@ -75,6 +75,22 @@ def _month_after(arrived: str, asked: str | None) -> str:
     return month
 
 
+def _require_published(month: str) -> None:
+    """Refuse a month or day in whose month nothing is published any more.
+
+    Raises:
+        WrongMonth: the published events end before it.
+    """
+    events = USECASE.read_source(load(IngestConfig))[USECASE.events.name]
+    newest = events[USECASE.events.instant].max().tz_convert(USECASE.zone)
+    if month[:7] > f"{newest:%Y-%m}":
+        raise WrongMonth(
+            f"{month} is after {newest:%Y-%m-%d}, the last day of {len(events):,} published "
+            f"{USECASE.noun}: put newer ones where `source` in {CONFIGS}/ingest.yaml says, then "
+            "`make retrain`"
+        )
+
+
 def _is_date(text: str) -> bool:
     if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])(-\d\d)?", text):
         return False
@@ -162,6 +178,8 @@ def run(as_of: str | None = None) -> str:
     """Move the calendar to the next month, or to `as_of`, and every window with it."""
     arrived = load(IngestConfig).as_of
     month = _month_after(arrived, as_of)
+    if USECASE.open_ended and not USECASE.split:
+        _require_published(month)
     moves = move(month, "scheduled" if as_of is None else "asked")
     train, judged = moves["train"], moves["evaluate"]
     again = (

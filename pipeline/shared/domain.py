@@ -230,7 +230,7 @@ class UseCase:
     `unfinished` names events without an outcome yet. Without event time a month is a version and
     its days are parts of a `split`: how many are learned from, and how many of the next are held
     out; nothing can be replayed. `card` is the template of a model's card, which extends that of
-    register. The `story` is the replay's.
+    register. The `story` is the replay's. If `open_ended`, only the rows say when they end.
     """
 
     name: str
@@ -255,6 +255,7 @@ class UseCase:
     slice_rule: type[SliceRule] = SliceRule
     unfinished: str = "events without an outcome yet"
     split: tuple[int, int] | None = None
+    open_ended: bool = False
     story: Story | None = None
 
     def require_story(self) -> Story:

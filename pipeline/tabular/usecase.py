@@ -39,6 +39,7 @@ def use_case(folder: Path) -> UseCase:
         zone=of.time.zone if of.time else "UTC",
         begins=f"{published.FIRST_VERSION}-01",
         ends=_LAST_VERSIONED,
+        open_ended=True,
         events=published.table(name, of),
         context=None,
         read_source=published.source(name, of),

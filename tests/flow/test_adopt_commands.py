@@ -25,6 +25,7 @@ REFUSED = {
     "canary": "DayUnknown",
     "bluegreen": "DayUnknown",
     "loop": "DayUnknown",
+    "retrain": "WrongMonth",
     "replay": "ConfigError",
     "drill": "UsageError",
     "drill D=slow": "UsageError",
