@@ -29,6 +29,9 @@ METRICS = {
     "fallback": "responses of another release",
     "score": "mean risk",
     "sample_ratio": "requests of each arm",
+    "worse": "log loss less the champion's: worse by more than the margin",
+    "passes": "log loss less the champion's: within the margin",
+    "better": "log loss less the champion's: better",
 }
 """Metrics of the plan in words."""
 _TOO_WIDE = 0.5
@@ -74,8 +77,8 @@ class Guardrail:
 
     @property
     def is_rate(self) -> bool:
-        """Whether it counts bad events; the other metrics are means and sizes."""
-        return not self.both_ways
+        """Whether it counts bad events; the other metrics are means, sizes and losses."""
+        return self.metric.challenger.bad is not None
 
     @property
     def too_wide(self) -> bool:

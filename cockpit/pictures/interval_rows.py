@@ -25,6 +25,13 @@ _ALONE = {
     "score": {"reported": "no guardrail: a new model may predict other risks"},
 }
 """Verdicts on the metrics that count no bad events, where their words are others."""
+_LOSSES = {
+    "worse": ("alarm", "SHOWN: stopped"),
+    "passes": ("fine", "shown: passes"),
+    "better": ("fine", "shown"),
+}
+"""State and verdict of a shadow's tests on labels, once one has shown what it asks."""
+_ORDER = (*_LOSSES, *_ALONE)
 
 
 @dataclass(frozen=True)
@@ -133,17 +140,24 @@ def others(analysis: Analysis | None) -> list[Figure]:
         if one.tripped
     ]
     alone = [one for one in analysis.guardrails if not one.is_rate]
-    return found + [
-        _figure(one) for one in sorted(alone, key=lambda one: list(_ALONE).index(one.name))
-    ]
+    return found + [_figure(one) for one in sorted(alone, key=lambda one: _ORDER.index(one.name))]
 
 
 def _figure(one: Guardrail) -> Figure:
+    if one.name in _LOSSES:
+        return _loss_figure(one)
     ours, theirs = one.metric.challenger, one.metric.control
     shown = [f"{arm.of:,}" if arm.mean is None else f"{arm.mean:.3f}" for arm in (ours, theirs)]
     state = _state(one)
     verdict = _ALONE.get(one.name, {}).get(state) or _VERDICTS.get(state, state)
     return Figure(one.words, shown[0], shown[1], verdict, state)
+
+
+def _loss_figure(one: Guardrail) -> Figure:
+    found = one.metric
+    interval = f"{found.estimate:+.4f} nats, {found.low:+.4f} to {found.high:+.4f}"
+    state, verdict = _LOSSES[one.name] if found.alarmed else ("early", "not shown")
+    return Figure(one.words, interval, f"{found.seen} days", verdict, state)
 
 
 def courses(rollout: Rollout) -> list[Course]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
+import pandas as pd
 import pytest
 
 from cockpit.facts import project
@@ -17,6 +18,7 @@ from cockpit.pictures.scale import Scale, TimeScale, area, line, nice_ticks
 from cockpit.pictures.time_strip import LEFT, RIGHT, WIDTH, time_strip
 from pipeline.flights import WORDS
 from pipeline.rollout.analysis.canary import decide_canary
+from pipeline.rollout.analysis.shadow import decide_shadow
 from pipeline.shared.contracts import Kind, at_most
 from tests.builders import compared
 from tests.rollout.edge import NOW, PLAN, START, bad, requests
@@ -234,6 +236,16 @@ def test_paths_go_forth_and_back():
     assert line([(0, 1), (2, 3)]) == "M0 1 L2 3"
     assert area([(0, 1), (2, 1)], [(0, 5), (2, 5)]) == "M0 1 L2 1 L2 5 L0 5 Z"
     assert area([], []) == ""
+
+
+def test_a_shadows_tests_on_labels_stand_apart_and_passing_is_no_alarm():
+    days = pd.DataFrame({"worse_by": [-0.02, -0.03] * 14, "rows": [1000] * 28})
+    analysis = analysis_of(decide_shadow(PLAN, days, refresh=True))
+    assert interval_rows.rows(analysis) == []
+    found = {one.words.rpartition(": ")[2]: one for one in interval_rows.others(analysis)}
+    assert found["within the margin"].state == "fine"
+    assert found["worse by more than the margin"].verdict == "not shown"
+    assert re.fullmatch(r"-0\.0\d+ nats, -0\.0\d+ to \+0\.0\d+", found["better"].challenger)
 
 
 def test_the_gates_rows_are_the_nearest_to_their_limits():
