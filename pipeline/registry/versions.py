@@ -150,10 +150,13 @@ def get_version(config: RegisterConfig, name: str) -> Version:
     versions = {version.number: version for version in _versions(config)} if registered else {}
     version = versions.get(str(aliases.get(name, name)))
     if version is None:
+        newest = (
+            f"name one, as VERSION={max(map(int, versions))}" if versions else "`make champion`"
+        )
         raise VersionUnknown(
             f"{config.model_name} has no version {name!r} in {config.tracking_url}; it "
             f"has {len(versions)} version(s) {sorted(map(int, versions))[-5:]} and the aliases "
-            f"{sorted(aliases)}; `make champion` adds one"
+            f"{sorted(aliases)}: {newest}"
         )
     return version
 

@@ -267,8 +267,8 @@ def _require_not_rolled_back(challenger: Side, known: list[Entry]) -> None:
     if last is not None and last.move.event in FAILED_EVENTS:
         raise RolloutRefused(
             f"{challenger.label} was {last.move.event} in {last.move.rollout} at "
-            f"{last.move.at:%Y-%m-%d %H:%M}Z (entry {last.number} of {len(known)}); the same does "
-            "not get better: `make champion` trains another, FORCE=1 insists"
+            f"{last.move.at:%Y-%m-%d %H:%M}Z (entry {last.number} of {len(known)}): FORCE=1 tries "
+            "the same again; after a change of its config `make champion` trains another"
         )
 
 

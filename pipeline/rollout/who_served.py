@@ -89,8 +89,8 @@ def replay_decision(rollout: str | None = None) -> str:
     mine = [entry for entry in known if entry.move.rollout == name]
     if not mine:
         raise RolloutRefused(
-            f"{name or 'no rollout'!s} has 0 decisions with evidence, {len(known)} are on record: "
-            f"{sorted(set(names))[-5:]}; see `make rollout`"
+            f"{name or 'no rollout'!s} has 0 decisions with evidence, {len(set(names))} rollouts "
+            f"have some: {sorted(set(names))[-5:]}; see `make rollout`"
         )
     outcomes = [f"{e.move.event}: {_decide_again(e).outcome}" for e in mine]
     return f"{name}: {len(mine)} decisions come out again, number by number: {', '.join(outcomes)}"
