@@ -58,9 +58,8 @@ WEATHER_TABLE = Table(
 def read_source(config: IngestConfig) -> Tables:
     """The published hours as rentals and weather, with instants in UTC and the usual counts."""
     content = read_pinned(locate(config.source), PUBLISHED_FILE, config.files[PUBLISHED_FILE])
-    rows = parse_published(PUBLISHED_FILE, content, _COLUMNS).rename(
-        columns={"day": "day_of_year", "hr": "hour"}
-    )
+    rows = parse_published(PUBLISHED_FILE, content, _COLUMNS)
+    rows = rows.rename(columns={"day": "day_of_year", "hr": "hour"})
     date = pd.to_datetime(rows["day_of_year"].map(lambda day: f"{_YEAR}-{day:03d}"), format="%Y-%j")
     local = (date + pd.to_timedelta(rows["hour"], unit="h")).astype("datetime64[us]")
     first = np.ones(len(rows), dtype=bool)
