@@ -122,7 +122,9 @@ def _previous(known: list[Entry]) -> Rollback | None:
             f"{move.champion.label} is the first of 1 champion(s): there is none to go back to; "
             f"{_elsewhere() or '`make canary` promotes a challenger that the gate has passed'}"
         )
-    if move.event in UNFINISHED or move.event in ("promoted", "baked", "promoted by hand"):
+    rehearsed = move.champion.name == move.challenger.name  # the champion beside itself
+    ended_well = move.event in ("promoted", "baked", "promoted by hand") and not rehearsed
+    if move.event in UNFINISHED or ended_well:
         return Rollback(move.champion, move.challenger)
     return None
 

@@ -69,6 +69,13 @@ def test_where_the_champion_serves_all_already_there_is_nothing_to_take_back(bot
     assert len(rollout_ledger.entries()) == 2
 
 
+@pytest.mark.parametrize("last", ["promoted", "baked"])
+def test_after_a_canary_of_the_champion_beside_itself_there_is_nothing_to_take_back(both, last):
+    event(last, (both[0], both[0]), shares=ALL)
+    assert "nothing to take back" in rollback()
+    assert len(rollout_ledger.entries()) == 2
+
+
 def test_twice_is_once(both, record_property: Callable[[str, object], None]):
     event("promoted", both, shares=NEW_ALL)
     rollback()
