@@ -26,7 +26,7 @@ def _sentence(check: Check) -> str:
     if not _is_judged_by_bound(check):
         return f"{check.name}: found {check.found:.4g}, limit {check.limit:.4g} ({check.detail})"
     words = (
-        f"{check.name}: log loss {check.detail}: the interval's upper bound, {check.found:+.4f}, "
+        f"{check.name}: log loss {check.detail}: the interval's upper bound, {check.found:+.3g}, "
         f"must be below {check.limit:g}"
     )
     if _is_uncertain(check):
