@@ -150,13 +150,12 @@ def get_version(config: RegisterConfig, name: str) -> Version:
     versions = {version.number: version for version in _versions(config)} if registered else {}
     version = versions.get(str(aliases.get(name, name)))
     if version is None:
-        newest = (
-            f"name one, as VERSION={max(map(int, versions))}" if versions else "`make champion`"
-        )
+        known = max(map(int, versions), default=None)
+        helps = f"name one, as in `make lineage VERSION={known}`" if known else "`make champion`"
         raise VersionUnknown(
             f"{config.model_name} has no version {name!r} in {config.tracking_url}; it "
             f"has {len(versions)} version(s) {sorted(map(int, versions))[-5:]} and the aliases "
-            f"{sorted(aliases)}: {newest}"
+            f"{sorted(aliases)}: {helps}"
         )
     return version
 

@@ -44,7 +44,7 @@ def test_every_engine_gives_the_features_of_training(raw, year, folder, engine):
     case = scale.run(engine, task, folder)
     assert case["stopped"] == ""
     assert scale.differing(raw, task) == 0
-    assert case["peak_memory_gb"] > 0
+    assert 0 <= case["peak_memory_gb"] < 4  # looked at now and then: an engine may end between
 
 
 @pytest.mark.long
