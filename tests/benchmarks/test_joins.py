@@ -124,7 +124,7 @@ def test_without_spark_nothing_is_measured(monkeypatch, tmp_path):
         scale.require_engines()
 
 
-@pytest.mark.answer()  # a minute: no proof that one waits for
+@pytest.mark.answer  # a minute: no proof that one waits for
 @pytest.mark.nightly
 @needs.unless(shutil.which("java"), "java")
 @needs.unless(launch.python("spark").exists(), "peers")
