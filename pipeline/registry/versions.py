@@ -150,12 +150,12 @@ def get_version(config: RegisterConfig, name: str) -> Version:
     versions = {version.number: version for version in _versions(config)} if registered else {}
     version = versions.get(str(aliases.get(name, name)))
     if version is None:
-        known = max(map(int, versions), default=None)
-        helps = f"name one, as in `make lineage VERSION={known}`" if known else "`make champion`"
+        newest = max(map(int, versions), default=1)
         raise VersionUnknown(
             f"{config.model_name} has no version {name!r} in {config.tracking_url}; it "
             f"has {len(versions)} version(s) {sorted(map(int, versions))[-5:]} and the aliases "
-            f"{sorted(aliases)}: {helps}"
+            f"{sorted(aliases)}; see `make lineage VERSION={newest}`, or register one: `make "
+            "champion`"
         )
     return version
 

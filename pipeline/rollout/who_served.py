@@ -62,8 +62,9 @@ def who_served(at: str | None = None) -> str:
     instant = rollout_ledger.parse_instant(at) if at else None
     entry = rollout_ledger.entry_at(instant) if instant else next(reversed(known), None)
     if entry is None:
-        begins = "the ledger begins later; see `make rollout`" if known else "the ledger is empty"
-        raise DayUnknown(f"nothing served{f' at {at}' if at else ''}: {begins}")
+        begins = "begins later" if known else "is empty"
+        when = f" at {at}" if at else ""
+        raise DayUnknown(f"nothing served{when}: the ledger {begins}; see `make rollout`")
     move = entry.move
     shares = [
         f"{side.label} {share / 100:g}%" for side, share in rollout_ledger.serving_shares(move)

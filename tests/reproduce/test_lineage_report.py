@@ -197,7 +197,7 @@ def test_what_can_name_no_version_is_refused_and_writes_nothing(registered, name
 def test_a_version_that_is_not_there_is_refused_and_writes_nothing(registered, name):
     with pytest.raises(
         VersionUnknown,
-        match=r"it has 1 version\(s\) \[1\] .*\['champion'\]: name .* `make lineage VERSION=1`$",
+        match=r"it has 1 version\(s\) \[1\] .*\['champion'\]; see `make lineage VERSION=1`",
     ):
         lineage(name)
     assert not REPRODUCE.exists()
