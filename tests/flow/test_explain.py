@@ -114,10 +114,10 @@ def test_a_flight_that_was_not_served_is_told_so(project, logged, flights):
 
 
 def test_an_answer_that_is_not_there_is_refused_with_what_to_do(logged):
-    with pytest.raises(RequestUnknown, match=r"no answer 'at all'.*`make serve-http`"):
+    with pytest.raises(RequestUnknown, match=r"no answer, of 0 that were .*`make serve-http`"):
         explain()
     logged()
-    with pytest.raises(RequestUnknown, match=r"no answer 'nobody', row 0, its newest is number 1"):
+    with pytest.raises(RequestUnknown, match=r"no answer 'nobody', row 0, of 1 that were written"):
         explain("nobody")
     with pytest.raises(RequestUnknown, match="'asked', row 1"):
         explain("asked", row=1)
