@@ -181,9 +181,9 @@ def parse_instant(text: str) -> datetime:
     return found.astimezone(UTC)
 
 
-def entry_at(instant: datetime, path: Path = LEDGER) -> Entry | None:
-    """The last transition up to an instant, which names the servers then; None before the first."""
-    earlier = [entry for entry in entries(path) if entry.move.at <= instant]
+def entry_at(instant: datetime | None, path: Path = LEDGER) -> Entry | None:
+    """The last transition, up to an instant or of all: who serves then; None before the first."""
+    earlier = [e for e in entries(path) if instant is None or e.move.at <= instant]
     return earlier[-1] if earlier else None
 
 

@@ -58,11 +58,10 @@ def who_served(at: str | None = None) -> str:
     Raises:
         DayUnknown: it is no instant, or nothing served yet.
     """
-    known = rollout_ledger.entries()
     instant = rollout_ledger.parse_instant(at) if at else None
-    entry = rollout_ledger.entry_at(instant) if instant else next(reversed(known), None)
+    entry = rollout_ledger.entry_at(instant)
     if entry is None:
-        begins = "begins later" if known else "is empty"
+        begins = "begins later" if rollout_ledger.entries() else "is empty"
         when = f" at {at}" if at else ""
         raise DayUnknown(f"nothing served{when}: the ledger {begins}; see `make rollout`")
     move = entry.move
